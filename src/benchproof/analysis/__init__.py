@@ -1,0 +1,1 @@
+"""Pure functions on results: nothing here touches a disk or a clock."""

@@ -1,0 +1,33 @@
+"""Compares two columns of a run, pair by pair: the invocations of one block were neighbours in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchproof.analysis import stats
+from benchproof.analysis.stats import Interval
+from benchproof.model import Better, Frozen
+
+
+class Comparison(Frozen, frozen=True):
+    """`new / base` of one metric, or why there is none. `reading`: better, worse or ~ (the interval holds 1)."""
+
+    ratio: Interval | None
+    reading: str
+    reason: str = ""
+
+
+def paired(base: Mapping[int, float], new: Mapping[int, float], better: Better) -> Comparison:
+    """Both by block, one value an invocation. Blocks that only one side has cannot be paired and are not used."""
+    blocks = sorted(base.keys() & new.keys())
+    ratio = stats.ratio([base[block] for block in blocks], [new[block] for block in blocks])
+    if ratio is None:
+        return Comparison(
+            ratio=None,
+            reading="",
+            reason=f"{len(blocks)} pairs: no interval, at least {stats.LEAST_N} are needed",
+        )
+    if ratio.low <= 1 <= ratio.high:
+        return Comparison(ratio=ratio, reading="~")
+    grew = ratio.low > 1
+    return Comparison(ratio=ratio, reading="better" if grew == (better == "higher") else "worse")

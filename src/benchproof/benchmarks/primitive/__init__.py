@@ -1,0 +1,1 @@
+"""Tier 1: what one operation of a system costs."""

@@ -1,0 +1,27 @@
+"""Benchmark `process.fork_exec`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof import oracles
+from benchproof.benchmarks.primitive.probed import TIER, Probed
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+
+
+class ForkExec(Probed, frozen=True):
+    """What does it cost to run a program?"""
+
+    definition = Definition(
+        name="process.fork_exec",
+        tier=TIER,
+        question=__doc__,
+        mechanism="fork, execve of a small static program, waitpid",
+        without_posix="spawn and wait of a small program",
+        oracle="each program ends with the status that its argument asked for, which fork alone could not give",
+    )
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        yield from oracles.equals(evidence, "children_verified", evidence.get("operations"))

@@ -1,0 +1,26 @@
+"""Benchmark `ipc.futex_pingpong`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof.benchmarks.primitive.probed import TIER, Probed, round_trips
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+
+
+class FutexPingpong(Probed, frozen=True):
+    """How long does a round trip between two processes take over a futex?"""
+
+    definition = Definition(
+        name="ipc.futex_pingpong",
+        tier=TIER,
+        question=__doc__,
+        mechanism="futex wait and wake on a shared page, no spinning",
+        without_posix="park and wake of two tasks",
+        oracle="each answer is its token plus one; both count the same round trips; the partner ends well",
+    )
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        return round_trips(evidence)

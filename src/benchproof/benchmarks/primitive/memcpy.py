@@ -1,0 +1,56 @@
+"""Benchmark `memory.memcpy`."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from benchproof import oracles
+from benchproof.benchmarks.primitive.probed import TIER, Probed, throughput
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+from benchproof.quantities import Size
+
+_PERIOD_BYTES = 1 << 16  # both summands of the pattern repeat after as many bytes
+
+
+def pattern(size: int) -> bytes:
+    """The source buffer as the probe fills it: byte i is (7 i + (i >> 8)) mod 256."""
+    period = bytes((i * 7 + (i >> 8)) & 0xFF for i in range(min(size, _PERIOD_BYTES)))
+    return (period * (size // _PERIOD_BYTES + 1))[:size]
+
+
+class Memcpy(Probed, frozen=True):
+    """How fast is memory copied?"""
+
+    definition = Definition(
+        name="memory.memcpy",
+        tier=TIER,
+        question=__doc__,
+        mechanism="memcpy of the C library that is in the probe",
+        without_posix="the same copy by the same code",
+        oracle="each copy carries its own number at both ends, and the last one has the checksum of the known pattern",
+    )
+    quantity = "throughput"
+    unit = "bytes/s"
+    better = "higher"
+
+    size: Size = Size(1 << 20)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 64 <= self.size <= 1 << 32:
+            raise ValueError(f"size: expected 64 B to 4 GiB, found {self.size:.0f} B")
+
+    def arguments(self) -> list[str]:
+        """The probe's command line."""
+        return [*super().arguments(), "--size", str(int(self.size))]
+
+    def sample(self, elapsed_ns: int, iterations: int) -> float:
+        """Bytes a second."""
+        return throughput(int(self.size), elapsed_ns, iterations)
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        yield from oracles.equals(evidence, "copies", evidence.get("operations"))
+        yield from oracles.equals(evidence, "body_crc32", zlib.crc32(pattern(int(self.size))[8:-8]))

@@ -1,0 +1,29 @@
+"""Benchmark `memory.mmap_fault`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof import oracles
+from benchproof.benchmarks.primitive.probed import TIER, Probed
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+
+PAGES = 256  # of one mapping; page i holds i + 1
+
+
+class MmapFault(Probed, frozen=True):
+    """What does it cost to get a fresh page of memory?"""
+
+    definition = Definition(
+        name="memory.mmap_fault",
+        tier=TIER,
+        question=__doc__,
+        mechanism="first write to a page of anonymous memory, with 1/256 of mmap and munmap of 1 MiB, huge pages off",
+        without_posix="mapping and first touch of a page",
+        oracle="the rest of each fresh page is zero, and all pages of a mapping hold what was written",
+    )
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        yield from oracles.equals(evidence, "page_word_sum", PAGES * (PAGES + 1) // 2)

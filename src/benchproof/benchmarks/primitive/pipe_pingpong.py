@@ -1,0 +1,26 @@
+"""Benchmark `ipc.pipe_pingpong`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof.benchmarks.primitive.probed import TIER, Probed, round_trips
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+
+
+class PipePingpong(Probed, frozen=True):
+    """How long does a round trip between two processes take over a pipe?"""
+
+    definition = Definition(
+        name="ipc.pipe_pingpong",
+        tier=TIER,
+        question=__doc__,
+        mechanism="two pipes, 8 bytes each way, blocking",
+        without_posix="a call and its reply between two tasks, labelled by its transport",
+        oracle="each answer is its token plus one; both count the same round trips; the partner ends well",
+    )
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        return round_trips(evidence)

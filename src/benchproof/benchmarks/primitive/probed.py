@@ -1,0 +1,114 @@
+"""A benchmark whose operation is timed by the probe inside the target; the oracle reads the probe's evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Self
+
+import msgspec
+
+from benchproof import oracles, probe
+from benchproof.errors import LabInvalid
+from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Target, Unit
+from benchproof.oracles import Evidence
+from benchproof.quantities import Duration
+
+TIER = 1
+_NO_CAPABILITIES = "0" * 16
+
+
+class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
+    """The parameters that all probed benchmarks share; `timeout` is for the whole command."""
+
+    definition: ClassVar[Definition]
+    quantity: ClassVar[str] = "latency"
+    unit: ClassVar[Unit] = "ns"
+    better: ClassVar[Better] = "lower"
+
+    samples: int = 40
+    warmups: int = 10
+    sample_time: Duration = Duration(0.005)
+    budget: Duration = Duration(5)  # samples end here even if they are fewer
+    timeout: Duration = Duration(60)
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.samples <= 10_000 and 0 <= self.warmups <= 10_000):
+            raise ValueError(
+                f"expected 1 to 10000 samples and at most 10000 warm-ups, found {self.samples} and {self.warmups}"
+            )
+
+    def quick(self) -> Self:
+        """The same question in 60 to 150 ms of measuring."""
+        return msgspec.structs.replace(self, samples=20, warmups=5, sample_time=Duration(0.002), budget=Duration(0.15))
+
+    def run(self, target: Target) -> Observation:
+        """One invocation. Raises InvocationError."""
+        with target.start() as instance:
+            done = instance.run([instance.probe, *self.arguments()], timeout_s=float(self.timeout))
+        return self.observe(done)
+
+    def arguments(self) -> list[str]:
+        """The probe's command line."""
+        settings = {
+            "--samples": self.samples,
+            "--warmups": self.warmups,
+            "--sample-ns": round(self.sample_time * 1e9),
+            "--budget-ns": round(self.budget * 1e9),
+        }
+        return ["bench", self.definition.name, *(str(word) for pair in settings.items() for word in pair)]
+
+    def observe(self, done: Completed) -> Observation:
+        """What the probe's output says. Raises InvocationError where it says nothing, or had wider authority."""
+        reading = probe.read(done, self.definition.name)
+        evidence = reading.evidence | {"host_ns": str(done.elapsed_ns)}
+        _check_authority(evidence)
+        if not reading.samples_ns:
+            return Observation(measurements=(), evidence=evidence)
+        measurement = Measurement(
+            metric=f"{self.definition.name}.{self.quantity}",
+            unit=self.unit,
+            better=self.better,
+            clock="target",
+            iterations=reading.iterations,
+            warmups=tuple(self.sample(ns, reading.iterations) for ns in reading.warmups_ns),
+            samples=tuple(self.sample(ns, reading.iterations) for ns in reading.samples_ns),
+        )
+        return Observation(measurements=(measurement,), evidence=evidence)
+
+    def sample(self, elapsed_ns: int, iterations: int) -> float:
+        """One sample in `unit`; here the time of one operation."""
+        return elapsed_ns / iterations
+
+    def verify(self, observation: Observation) -> Iterator[str]:
+        """The violations, those common to all probed benchmarks first."""
+        evidence = observation.evidence
+        yield from oracles.no_failures(evidence)
+        yield from oracles.clocks_agree(evidence)
+        if not observation.measurements:
+            yield "no sample was taken"
+        yield from self.check(evidence)
+
+    def check(self, evidence: Evidence) -> Iterable[str]:
+        """The post-condition of this benchmark alone."""
+        raise NotImplementedError
+
+
+def _check_authority(evidence: Evidence) -> None:
+    capabilities, locked = evidence.get("authority.capabilities"), evidence.get("authority.no_new_privileges")
+    if capabilities != _NO_CAPABILITIES or locked != "1":
+        raise LabInvalid(
+            "authority wider than declared: expected no capability and no new privileges, "
+            f"found capabilities {capabilities}, no_new_privileges {locked}"
+        )
+
+
+def throughput(size_bytes: int, elapsed_ns: int, iterations: int) -> float:
+    """Bytes a second."""
+    return size_bytes * iterations / (elapsed_ns / 1e9)
+
+
+def round_trips(evidence: Evidence) -> Iterator[str]:
+    """What the ping-pongs share: nobody lost a token."""
+    yield from oracles.equals(evidence, "round_trips", evidence.get("operations"))
+    yield from oracles.equals(evidence, "partner_served", evidence.get("operations"))
+    yield from oracles.equals(evidence, "partner_exit_status", 0)

@@ -1,0 +1,28 @@
+"""Benchmark `syscall.read_null`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof import oracles
+from benchproof.benchmarks.primitive.probed import TIER, Probed
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+
+
+class ReadNull(Probed, frozen=True):
+    """What does the shortest read cost?"""
+
+    definition = Definition(
+        name="syscall.read_null",
+        tier=TIER,
+        question=__doc__,
+        mechanism="read of 1 byte from /dev/null",
+        without_posix="a read of one byte from a null object; not_applicable without one",
+        oracle="each read returns 0, and the descriptor is the character device 1:3",
+    )
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        yield from oracles.equals(evidence, "device", "1:3")
+        yield from oracles.equals(evidence, "returned", 0)

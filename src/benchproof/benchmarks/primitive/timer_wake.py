@@ -1,0 +1,27 @@
+"""Benchmark `timer.wake`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof import oracles
+from benchproof.benchmarks.primitive.probed import TIER, Probed
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+
+
+class TimerWake(Probed, frozen=True):
+    """How late does a sleeping task wake up?"""
+
+    definition = Definition(
+        name="timer.wake",
+        tier=TIER,
+        question=__doc__,
+        mechanism="clock_nanosleep to a deadline 50 us ahead; the time is from the deadline to being back",
+        without_posix="a timed wait; how late it ends",
+        oracle="no wake-up is early and no sleep fails",
+    )
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        yield from oracles.equals(evidence, "woke_early", 0)

@@ -1,0 +1,28 @@
+"""Benchmark `syscall.write_null`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof import oracles
+from benchproof.benchmarks.primitive.probed import TIER, Probed
+from benchproof.model import Definition
+from benchproof.oracles import Evidence
+
+
+class WriteNull(Probed, frozen=True):
+    """What does the shortest write cost?"""
+
+    definition = Definition(
+        name="syscall.write_null",
+        tier=TIER,
+        question=__doc__,
+        mechanism="write of 1 byte to /dev/null",
+        without_posix="a write of one byte to a null object; not_applicable without one",
+        oracle="each write returns 1, and the descriptor is the character device 1:3",
+    )
+
+    def check(self, evidence: Evidence) -> Iterator[str]:
+        """The post-condition."""
+        yield from oracles.equals(evidence, "device", "1:3")
+        yield from oracles.equals(evidence, "returned", evidence.get("operations"))

@@ -1,0 +1,120 @@
+"""Arguments in, one library call, exit status out. One file a verb, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchproof import __version__
+from benchproof.errors import BenchproofError, UsageError
+
+_VERBS = {
+    "doctor": "what this machine can measure, and how to get the rest",
+    "run": "measure, and print what was found",
+    "report": "show a run again, in another format",
+    "verify": "compute every hash, verdict and figure of a run anew",
+    "list": "targets, benchmarks, runs",
+}
+_BROKEN_PIPE_STATUS = 141
+
+
+class _Verbs(click.Group):
+    """Imports a verb only when it is used: `--version` must not pay for what it does not need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"benchproof.cli.{cmd_name}_").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _VERBS:
+            from benchproof.plugins import nearest
+
+            raise UsageError(f"unknown command '{args[0]}'; {nearest(args[0], list(_VERBS))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="benchproof")
+def benchproof() -> None:
+    r"""System performance, with proof.
+
+    \b
+    benchproof run                      measure what this machine can start
+    benchproof run --plan kernels.toml  measure what a plan says
+    benchproof report RUN --format csv  the same figures for a spreadsheet
+    benchproof verify RUN               is it what it claims to be?
+
+    Exit status: 0 good answer, 1 bad answer, 2 wrong question, 3 no answer; 130 or 143 when interrupted.
+    """
+
+
+def main() -> None:
+    """The console script: expected errors are one line on stderr, anything else keeps its traceback."""
+    try:
+        sys.exit(benchproof.main(standalone_mode=False) or 0)
+    except BenchproofError as error:
+        click.echo(f"benchproof: {error}", err=True)
+        sys.exit(error.exit_status)
+    except click.ClickException as error:
+        click.echo(f"benchproof: {error.format_message()}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("benchproof: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_BROKEN_PIPE_STATUS)
+
+
+def home_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--home`: where runs are."""
+    return click.option(
+        "--home",
+        envvar="BENCHPROOF_HOME",
+        type=click.Path(path_type=Path),
+        default=Path(".benchproof"),
+        show_default=True,
+        help="Folder of the runs [env: BENCHPROOF_HOME].",
+    )(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`: one document on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(function)
+
+
+def find_run(home: Path, name: str) -> Path:
+    """A run by its folder, its id, the beginning of its id, or `last`. Raises UsageError."""
+    given = Path(name)
+    if (given / "manifest.json").is_file() or given.is_absolute():
+        return given
+    runs = sorted(path.name for path in (home / "runs").glob("*") if path.is_dir())
+    found = (
+        runs[-1:]
+        if name == "last"
+        else [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
+    )
+    if len(found) != 1:
+        what = f"{len(found)} runs begin with" if found else "no run is called"
+        raise UsageError(f"{what} '{name}' in '{home / 'runs'}'; `benchproof list runs` shows what there is")
+    return home / "runs" / found[0]

@@ -1,0 +1,40 @@
+"""`benchproof doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchproof.cli import json_option
+
+if TYPE_CHECKING:
+    from benchproof.doctor import Finding
+
+
+@click.command("doctor")
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Examine the targets of this plan.")
+@json_option
+def command(*, plan_file: Path | None, as_json: bool) -> int:
+    """Start every target once and look at the machine. Exit status 1 if anything is missing or bad."""
+    import msgspec
+
+    from benchproof import doctor, plan, runner
+
+    wanted = plan.load(plan_file or plan.DEFAULT)
+    findings = []
+    with runner.laboratory(runner.prepare_probe(runner.cache_folder())) as lab, runner.interruptible():
+        for finding in doctor.examine(wanted, lab):
+            findings.append(finding)
+            if not as_json:
+                _print(finding)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=1).decode())
+    return 1 if any(finding.level in {"missing", "bad"} for finding in findings) else 0
+
+
+def _print(finding: Finding) -> None:
+    click.echo(f"{finding.level:8} {finding.what}: {finding.found}")
+    if finding.remedy:
+        click.echo(f"{'':8} -> {finding.remedy}")

@@ -1,0 +1,62 @@
+"""`benchproof list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchproof.cli import home_option, json_option
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["targets", "benchmarks", "runs"]))
+@home_option
+@json_option
+def command(*, what: str, home: Path, as_json: bool) -> int:
+    """Target kinds, benchmarks with their questions, or the runs of this folder."""
+    import msgspec
+
+    rows = _runs(home) if what == "runs" else _targets() if what == "targets" else _benchmarks()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
+    else:
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            click.echo(f"{row['name']:{width}}  {row['about']}")
+    return 0
+
+
+def _targets() -> list[dict[str, str]]:
+    from benchproof.targets import KINDS
+
+    return [{"name": name, "about": _first_line(KINDS.load(name))} for name in KINDS.names()]
+
+
+def _benchmarks() -> list[dict[str, str]]:
+    from benchproof.benchmarks import BENCHMARKS
+
+    definitions = (BENCHMARKS.load(name).definition for name in BENCHMARKS.names())
+    return [{"name": each.name, "about": f"{each.question} ({each.mechanism})"} for each in definitions]
+
+
+def _runs(home: Path) -> list[dict[str, str]]:
+    from benchproof.errors import StoreError
+    from benchproof.store import bundle
+
+    rows = []
+    for path in sorted((home / "runs").glob("*")):
+        try:
+            run = bundle.load(path)
+            targets = ", ".join(run.manifest.plan.get("targets", {}))
+            about = f"{run.manifest.state}, {len(run.results)} results, targets {targets}"
+        except StoreError as error:
+            about = f"unreadable: {error}"
+        rows.append({"name": path.name, "about": about})
+    return rows
+
+
+def _first_line(kind: type) -> str:
+    import sys
+
+    return (sys.modules[kind.__module__].__doc__ or "").partition("\n")[0]

@@ -1,0 +1,27 @@
+"""`benchproof report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchproof.cli import find_run, home_option, json_option
+
+
+@click.command("report")
+@click.argument("run", default="last")
+@click.option("--format", "form", default="terminal", show_default=True, help="terminal, markdown, csv or json.")
+@home_option
+@json_option
+def command(*, run: str, form: str, home: Path, as_json: bool) -> int:
+    """Show a run: its folder, its id, the beginning of its id, or `last`."""
+    from benchproof import report
+    from benchproof.cli.output import terminal
+    from benchproof.reporters import FORMATS
+    from benchproof.store import bundle
+
+    render = FORMATS.load("json" if as_json else form)
+    result = report.build(bundle.load(find_run(home, run)))
+    click.echo(terminal(result) if form == "terminal" and not as_json else render(result), nl=False)
+    return 0

@@ -1,0 +1,96 @@
+"""`benchproof run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchproof.cli import find_run, home_option, json_option
+
+_EPILOG = """\b
+Examples:
+  benchproof run                                 host, sandboxes and a Linux guest, quick
+  benchproof run --full --targets host,bwrap     10 blocks and more samples, two targets
+  benchproof run -b syscall.getpid --blocks 20   one question, 20 invocations a target
+  benchproof run --resume last                   go on where a run was ended
+"""
+
+
+@click.command("run", epilog=_EPILOG)
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    help="A TOML plan; without it, what this machine can start.",
+)
+@click.option("--targets", default="", help="Only these targets of the plan, separated by commas.")
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, help="Only this benchmark or suite (repeatable).")
+@click.option("--quick/--full", default=None, help="Fewer samples and 6 blocks, or all. Without a plan: quick.")
+@click.option("--blocks", type=int, help="Invocations of each case; 10 by default, 6 with --quick.")
+@click.option("--seed", type=int, help="Of the order of invocations; drawn and recorded by default.")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was ended.")
+@home_option
+@json_option
+def command(
+    *,
+    plan_file: Path | None,
+    targets: str,
+    benchmarks: tuple[str, ...],
+    quick: bool | None,
+    blocks: int | None,
+    seed: int | None,
+    resume: str | None,
+    home: Path,
+    as_json: bool,
+) -> int:
+    """Measure: every case once a block, in random order, each answer checked; print the matrix.
+
+    Exit status 0 if every answer was right, 1 if one was wrong, 3 if nothing could be measured.
+    """
+    from benchproof import plan, report, runner
+    from benchproof.cli.progress import Progress
+    from benchproof.store import bundle
+
+    progress = Progress(sys.stderr)
+    if resume:
+        earlier = bundle.load(find_run(home, resume))
+        wanted = report.plan_of(earlier)
+        session = runner.resume(earlier, wanted, runner.prepare_probe(runner.cache_folder()), progress)
+    else:
+        quick = plan_file is None if quick is None else quick
+        changes: dict[str, Any] = {
+            "quick": quick,
+            "seed": seed,
+            "blocks": blocks or (plan.QUICK_BLOCKS if quick else None),
+        }
+        path = plan_file or plan.DEFAULT
+        document = plan.only(
+            plan.document_of(path), targets=tuple(filter(None, targets.split(","))), benchmarks=benchmarks
+        )
+        wanted = plan.parse(
+            document, where=path.name, **{key: value for key, value in changes.items() if value is not None}
+        )
+        session = runner.begin(wanted, home, runner.prepare_probe(runner.cache_folder()), progress)
+    with progress, session as running:
+        progress.began(running.out.path)
+        for _ in running.run():
+            pass
+        result = running.close()
+    return show(result, running.out.path, as_json=as_json)
+
+
+def show(result: Any, path: Path, *, as_json: bool) -> int:
+    """Print the report of a run that is complete, write it as Markdown beside the run, and choose the exit status."""
+    from benchproof.cli.output import terminal
+    from benchproof.reporters import FORMATS
+
+    click.echo(FORMATS.load("json")(result), nl=False) if as_json else click.echo(terminal(result), nl=False)
+    page = path.parent.parent / f"{path.name}.md"
+    page.write_text(FORMATS.load("markdown")(result), encoding="utf-8")
+    click.echo(f"report: {page}\nevidence: {path} (benchproof verify {path})", err=True)
+    if result.statuses.get("failed"):
+        return 1
+    return 0 if result.passed else 3

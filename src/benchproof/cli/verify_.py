@@ -1,0 +1,31 @@
+"""`benchproof verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchproof.cli import find_run, home_option, json_option
+
+
+@click.command("verify")
+@click.argument("run", default="last")
+@home_option
+@json_option
+def command(*, run: str, home: Path, as_json: bool) -> int:
+    """Compute every hash, every oracle's verdict and every figure of a run anew. Exit status 1 if anything differs."""
+    import msgspec
+
+    from benchproof.verify import verify
+
+    verdict = verify(find_run(home, run))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(verdict), indent=1).decode())
+    else:
+        for problem in verdict.problems:
+            click.echo(f"WRONG  {problem}")
+        judged = f"{len(verdict.problems)} problems" if verdict.problems else "good"
+        checked = ", ".join(f"{count} {what}" for what, count in verdict.checked.items())
+        click.echo(f"{verdict.run_id} ({verdict.state}): {judged}; looked at {checked}")
+    return 1 if verdict.problems else 0

@@ -1,0 +1,147 @@
+"""All facts that could change a number, hashed by section, and whether two sets of them may be compared.
+
+Sections and the facet that a comparison must declare before they may differ:
+
+    host        the laboratory: hardware, kernel and settings of the machine that runs everything      machine
+    machine     what the system under test runs on, as it sees it                                      machine
+    system      the system under test: kernel, sandbox, versions, arguments                            system
+    probe       source, compiler and bytes of the program that measures                                workload
+    authority   what the workload may do                                                               authority
+
+One difference no declaration allows: native against emulated execution. Such a number is context, not comparison.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from benchproof.model import Envelope, Facet, Facts, Frozen
+
+FACETS: tuple[Facet, ...] = get_args(Facet)
+_FACET_OF: dict[str, Facet] = {
+    "host": "machine",
+    "machine": "machine",
+    "system": "system",
+    "probe": "workload",
+    "authority": "authority",
+}
+_EMULATION = "execution"
+_SYS_CPU = Path("/sys/devices/system/cpu")
+DECLARED_AUTHORITY = {"capabilities": "none", "no_new_privileges": "yes"}
+
+
+class Difference(Frozen, frozen=True):
+    """One fact that differs. `allowed`: the comparison declared its facet as what varies."""
+
+    section: str
+    fact: str
+    base: str
+    new: str
+    allowed: bool
+
+    def __str__(self) -> str:
+        return f"{self.section}.{self.fact}: {self.base or 'absent'} against {self.new or 'absent'}"
+
+
+def capture(target: Facts, probe: dict[str, str]) -> Envelope:
+    """The envelope of one target on this host, now."""
+    return Envelope(
+        sections={
+            "host": host(),
+            "machine": dict(target["machine"]),
+            "system": dict(target["system"]),
+            "probe": probe,
+            "authority": DECLARED_AUTHORITY,
+        }
+    )
+
+
+def fingerprint(envelope: Envelope) -> str:
+    """The hash of the whole, from the hashes of the sections."""
+    return _hash(section_hashes(envelope))
+
+
+def section_hashes(envelope: Envelope) -> dict[str, str]:
+    """One hash a section, so that a reader sees at a glance which one differs."""
+    return {name: _hash(facts) for name, facts in envelope.sections.items()}
+
+
+def differences(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> tuple[Difference, ...]:
+    """Every fact that is not the same in both, those that forbid a comparison first."""
+    allowed = set(vary)
+    found = [
+        Difference(
+            section=section,
+            fact=fact,
+            base=before.get(fact, ""),
+            new=after.get(fact, ""),
+            allowed=_FACET_OF[section] in allowed and not _is_emulation(fact, before, after),
+        )
+        for section in _FACET_OF
+        for before, after in [(base.sections.get(section, {}), new.sections.get(section, {}))]
+        for fact in sorted(before.keys() | after.keys())
+        if before.get(fact) != after.get(fact)
+    ]
+    return tuple(sorted(found, key=lambda difference: (difference.allowed, difference.fact != _EMULATION)))
+
+
+def _is_emulation(fact: str, before: dict[str, str], after: dict[str, str]) -> bool:
+    return fact == _EMULATION and not {before.get(fact), after.get(fact)} <= {"native", "kvm"}
+
+
+def _hash(content: object) -> str:
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def host() -> dict[str, str]:
+    """The laboratory. No host name, no address: a bundle may be published."""
+    facts = {
+        "kernel": f"{platform.system()} {platform.release()} {platform.version()}",
+        "architecture": platform.machine(),
+        "cpu": _after("/proc/cpuinfo", "model name"),
+        "microcode": _after("/proc/cpuinfo", "microcode"),
+        "cpus": str(os.cpu_count()),
+        "cpus_allowed": ",".join(map(str, sorted(os.sched_getaffinity(0)))),
+        "smt": _text(_SYS_CPU / "smt" / "active"),
+        "memory": _after("/proc/meminfo", "MemTotal"),
+        "hypervisor": "yes" if " hypervisor" in _after("/proc/cpuinfo", "flags") else "no",
+        "clock_source": _text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "governor": _text(_SYS_CPU / "cpu0" / "cpufreq" / "scaling_governor"),
+        "turbo_off": _text(_SYS_CPU / "intel_pstate" / "no_turbo"),
+        "huge_pages": _text("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "address_randomisation": _text("/proc/sys/kernel/randomize_va_space"),
+        "mitigations": _mitigations(),
+        "seccomp_filters": _after("/proc/self/status", "Seccomp_filters"),
+        "distribution": _after("/etc/os-release", "PRETTY_NAME").strip('"'),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _mitigations() -> str:
+    folder = _SYS_CPU / "vulnerabilities"
+    if not folder.is_dir():
+        return ""
+    return "; ".join(f"{path.name}: {_text(path)}" for path in sorted(folder.iterdir()))
+
+
+def _text(path: Path | str) -> str:
+    """The content of a small file of the kernel; empty where this machine has none."""
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _after(path: str, key: str) -> str:
+    """What stands behind the first `key` of a file with lines such as `key : value` or `key=value`."""
+    for line in _text(path).splitlines():
+        if line.startswith(key):
+            return line[len(key) :].lstrip("\t :=")
+    return ""

@@ -1,0 +1,129 @@
+"""The host's end of the wire to a guest's agent (`agent.c`): framed, checksummed, bounded in size and time.
+
+A frame is `BPw1`, a type, the length of the payload (32 bits, little endian), the payload, and the CRC-32 of type,
+length and payload. The host asks: `D` data for the next request, `P` put that data into a file, `R` run a command with
+that data as input. The guest says: `H` hello, `A` done, `1` and `2` output, `X` exit status, `E` an error in words.
+The serial port has no flow control: data goes out in small frames, each answered before the next.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Sequence
+
+from benchproof.errors import TargetFailed
+from benchproof.model import Completed
+
+_MAGIC = b"BPw1"
+_HEAD = struct.Struct("<4scI")
+_CRC = struct.Struct("<I")
+_FRAME_LIMIT_BYTES = 64 << 10
+_DATA_FRAME_BYTES = 2 << 10  # less than a tty buffers while its reader sleeps
+_OUTPUT_LIMIT_BYTES = 33 << 20  # both streams; the agent itself stops at 16 MiB each
+
+
+class Wire:
+    """A connection to an agent. Every method raises TargetFailed if the guest lies, falls silent or goes away."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def await_hello(self, *, timeout_s: float) -> None:
+        """Wait until the agent serves."""
+        kind, payload = self._receive(time.monotonic() + timeout_s)
+        if kind != b"H" or payload != b"benchproof-agent 1":
+            raise TargetFailed(f"the guest's agent said {kind!r} {payload[:40]!r} where its hello was expected")
+
+    def put(self, path: str, content: bytes, *, timeout_s: float) -> None:
+        """Write a file in the guest, executable."""
+        deadline_s = time.monotonic() + timeout_s
+        self._stage(content, deadline_s)
+        self._send(b"P", path.encode(), deadline_s)
+        self._expect_done(deadline_s)
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """Run a command in the guest to its end."""
+        deadline_s = time.monotonic() + timeout_s
+        self._stage(stdin, deadline_s)
+        started_ns = time.monotonic_ns()
+        self._send(b"R", b"".join(word.encode() + b"\0" for word in argv), deadline_s)
+        outputs = {b"1": bytearray(), b"2": bytearray()}
+        while True:
+            kind, payload = self._receive(deadline_s)
+            if kind in outputs:
+                outputs[kind] += payload
+                if sum(map(len, outputs.values())) > _OUTPUT_LIMIT_BYTES:
+                    raise TargetFailed(f"the guest sent more than {_OUTPUT_LIMIT_BYTES >> 20} MiB of output")
+            elif kind == b"X" and len(payload) == 4:
+                elapsed_ns = time.monotonic_ns() - started_ns
+                status = int.from_bytes(payload, "little", signed=True)
+                return Completed(
+                    exit_status=status,
+                    stdout=bytes(outputs[b"1"]),
+                    stderr=bytes(outputs[b"2"]),
+                    elapsed_ns=elapsed_ns,
+                )
+            else:
+                raise _refusal(kind, payload)
+
+    def _stage(self, content: bytes, deadline_s: float) -> None:
+        for start in range(0, len(content), _DATA_FRAME_BYTES):
+            self._send(b"D", content[start : start + _DATA_FRAME_BYTES], deadline_s)
+            self._expect_done(deadline_s)
+
+    def _expect_done(self, deadline_s: float) -> None:
+        kind, payload = self._receive(deadline_s)
+        if kind != b"A":
+            raise _refusal(kind, payload)
+
+    def _send(self, kind: bytes, payload: bytes, deadline_s: float) -> None:
+        head = _HEAD.pack(_MAGIC, kind, len(payload))
+        frame = head + payload + _CRC.pack(zlib.crc32(payload, zlib.crc32(head[len(_MAGIC) :])))
+        try:
+            self._connection.settimeout(_left(deadline_s))
+            self._connection.sendall(frame)
+        except TimeoutError as error:
+            raise TargetFailed("the guest does not take what is sent to it") from error
+        except OSError as error:
+            raise TargetFailed("the guest is gone") from error
+
+    def _receive(self, deadline_s: float) -> tuple[bytes, bytes]:
+        head = self._read(_HEAD.size, deadline_s)
+        magic, kind, size = _HEAD.unpack(head)
+        if magic != _MAGIC or size > _FRAME_LIMIT_BYTES:
+            raise TargetFailed(f"the guest sent {head!r}, which is no frame of the wire")
+        payload = self._read(size, deadline_s)
+        (crc,) = _CRC.unpack(self._read(_CRC.size, deadline_s))
+        if crc != zlib.crc32(payload, zlib.crc32(head[len(_MAGIC) :])):
+            raise TargetFailed("the guest sent a frame whose checksum does not fit")
+        return kind, payload
+
+    def _read(self, size: int, deadline_s: float) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            try:
+                self._connection.settimeout(_left(deadline_s))
+                chunk = self._connection.recv(size - len(data))
+            except TimeoutError as error:
+                raise TargetFailed("the guest fell silent: no answer in time") from error
+            except OSError as error:
+                raise TargetFailed("the guest is gone") from error
+            if not chunk:
+                raise TargetFailed("the guest is gone")
+            data += chunk
+        return bytes(data)
+
+
+def _left(deadline_s: float) -> float:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
+
+
+def _refusal(kind: bytes, payload: bytes) -> TargetFailed:
+    words = payload[:200].decode(errors="replace")
+    return TargetFailed(f"the guest refused: {words}" if kind == b"E" else f"the guest answered {kind!r} out of turn")

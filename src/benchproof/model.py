@@ -1,0 +1,206 @@
+"""The whole vocabulary: what is measured, what was seen, how it ended, and the three seams.
+
+Data is frozen. A number lives in a `Measurement`, and of the outcomes that a run of ours can have only `Passed`
+has measurements: nothing downstream can plot, gate or average a failure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import msgspec
+
+Unit = Literal["ns", "bytes", "bytes/s", "op/s", "instructions", "count", "ratio"]
+Better = Literal["lower", "higher"]
+Clock = Literal["host", "target", "instructions"]
+Facet = Literal["system", "machine", "authority", "workload", "time"]
+Facts = Mapping[str, Mapping[str, str]]  # section -> fact -> value; sections are those of an envelope
+
+WARMUP_BLOCK = -1  # the block that is run first, stored apart and never counted
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """A value: no field ever changes, two of the same content are equal."""
+
+
+class Measurement(Frozen, frozen=True, kw_only=True):
+    """One metric of one invocation, as raw samples.
+
+    `samples` are in `unit` per operation, never rounded, never empty; each stands for `iterations` operations.
+    A total over N operations is one sample. `warmups` came first and are in no statistic.
+    """
+
+    metric: str
+    unit: Unit
+    better: Better
+    clock: Clock
+    iterations: int
+    warmups: tuple[float, ...] = ()
+    samples: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.samples:
+            raise ValueError(f"{self.metric}: a measurement has at least one sample")
+        if not all(math.isfinite(s) for s in (*self.samples, *self.warmups)):
+            raise ValueError(f"{self.metric}: a sample is a finite number")
+
+
+class _Tagged(Frozen, frozen=True, tag_field="status"):
+    """Common ground of the variants of `Outcome`."""
+
+
+class Passed(_Tagged, frozen=True, tag="passed"):
+    """The oracle agreed with every operation; the only outcome of ours with numbers."""
+
+    measurements: tuple[Measurement, ...]
+
+
+class Failed(_Tagged, frozen=True, tag="failed"):
+    """The target's fault: a wrong answer, a crash, a time-out."""
+
+    violations: tuple[str, ...]
+
+
+class Unsupported(_Tagged, frozen=True, tag="unsupported"):
+    """Nobody's fault. `missing` is the way to get it, empty where there is none."""
+
+    reason: str
+    missing: str = ""
+
+
+class Invalid(_Tagged, frozen=True, tag="invalid"):
+    """The laboratory's fault: noise over a limit, truncated output, wider authority than declared."""
+
+    reason: str
+
+
+class Unverified(_Tagged, frozen=True, tag="unverified"):
+    """Imported from another tool: shown, but never a baseline."""
+
+    source: str
+    measurements: tuple[Measurement, ...]
+
+
+Outcome = Passed | Failed | Unsupported | Invalid | Unverified
+
+
+class Observation(Frozen, frozen=True):
+    """What was seen in one invocation, not yet judged. The oracle reads this and nothing else."""
+
+    measurements: tuple[Measurement, ...]
+    evidence: dict[str, str]
+
+
+class Noise(Frozen, frozen=True):
+    """What else went on in the machine during an invocation. None: this kernel does not tell."""
+
+    steal: float | None = None  # share of all CPU time that the hypervisor gave to others, 0 to 1
+    pressure: float | None = None  # share of the time in which some task waited for a CPU, 0 to 1
+    load: float | None = None  # one-minute load average when it ended
+    context_switches: int | None = None  # of the whole machine
+    involuntary_switches: int | None = None  # of the processes of this invocation
+    clock_source: str | None = None
+    cpu_mhz: float | None = None  # of the first CPU when it ended
+    clock_step_ns: int | None = None  # how far the wall clock was moved against the monotonic one
+
+
+class Result(Frozen, frozen=True):
+    """One line of `results.jsonl`: one attempt at one invocation of one case."""
+
+    run_id: str
+    target: str
+    benchmark: str
+    parameters: dict[str, Any]
+    tier: int
+    block: int
+    started_at: str  # RFC 3339, UTC
+    duration_ns: int  # of the whole invocation, start and stop included, on the host's clock
+    envelope: str  # hash of an entry of envelope.json; empty where the target could not be described
+    attempt: int  # 1, and more where the tries before were invalid
+    outcome: Outcome
+    evidence: dict[str, str] = {}
+    noise: Noise = Noise()
+    logs: tuple[str, ...] = ()  # paths within the run
+    log_hashes: tuple[str, ...] = ()  # sha256 of each
+
+
+class Envelope(Frozen, frozen=True):
+    """Every fact that could change the number, by section: host, machine, system, probe, authority."""
+
+    sections: dict[str, dict[str, str]]
+
+
+class Completed(Frozen, frozen=True):
+    """A command that ended. A negative `exit_status` is the number of the signal that killed it."""
+
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+    elapsed_ns: int  # on the host's clock, from the request to the end
+
+
+class Definition(Frozen, frozen=True):
+    """What a benchmark is, for its reader and for the manifest of a run."""
+
+    name: str
+    tier: int
+    question: str
+    mechanism: str  # what is really timed, the label in a report
+    without_posix: str  # what it maps to on a system without POSIX
+    oracle: str  # how a wrong answer is noticed
+    nondeterminism: str = "none"  # what the oracle lets differ between two correct runs
+    corpus: str = "none"  # hash of the input, where there is one
+    authority: str = "no capability, no new privileges"
+    when_unsupported: str = "the system's own words, as outcome `unsupported`"
+    parser: int = 1  # version of the reader of its output
+
+
+class Lab:
+    """The room in which targets are started: where files may lie, and where logs go."""
+
+    def __init__(self, *, cache: Path, scratch: Path, log: Callable[[str, bytes], None], probe: Path) -> None:
+        self.cache = cache  # kernels and verdicts that later runs may use
+        self.scratch = scratch  # emptied when the run ends
+        self.log = log  # (name, content): kept with the present invocation
+        self.probe = probe  # for this host's architecture; also the supervisor of everything we start
+
+
+class Instance(Protocol):
+    """A started target. Paths are those that the command sees."""
+
+    probe: str  # where the probe lies inside
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """Run one command to its end. Raises TargetFailed on a time-out, having ended all that it started."""
+
+    def put(self, source: Path, name: str) -> str:
+        """Copy a file in, executable, under a plain name; returns the path inside."""
+
+
+class Target(Protocol):
+    """A system under test at rest."""
+
+    def facts(self) -> Facts:
+        """Sections `machine` and `system`, asked of the system itself. Raises NotSupported, StartFailed."""
+
+    def start(self) -> AbstractContextManager[Instance]:
+        """One fresh instance; leaving the context ends it and everything in it."""
+
+
+class Benchmark(Protocol):
+    """A question, and the oracle that knows its answer. The fields of an implementation are its parameters."""
+
+    definition: ClassVar[Definition]
+
+    def run(self, target: Target) -> Observation:
+        """One invocation. Raises InvocationError."""
+
+    def verify(self, observation: Observation) -> Iterable[str]:
+        """The violations: one sentence each, none if the answer is right."""
+
+    def quick(self) -> Benchmark:
+        """The same question with fewer samples."""

@@ -1,0 +1,52 @@
+"""Small pure checks that benchmarks share. Each yields one sentence per violation and nothing when all is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+Evidence = Mapping[str, str]
+
+CLOCK_TOLERANCE = 0.02  # how much faster than the host's clock a target's may run
+CLOCK_SLACK_NS = 2_000_000
+STARTING_NS = 2_000_000_000  # what a process may need to start and end, outside of its own clock's sight
+
+
+def number(evidence: Evidence, name: str) -> int:
+    """The evidence as a whole number; absent or malformed evidence is -1, which no check accepts."""
+    text = evidence.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else -1
+
+
+def equals(evidence: Evidence, name: str, expected: object) -> Iterator[str]:
+    """The evidence is exactly this."""
+    if evidence.get(name) != str(expected):
+        yield f"{name}: expected {expected}, found {evidence.get(name, 'nothing')}"
+
+
+def one_of(evidence: Evidence, name: str, *expected: str) -> Iterator[str]:
+    """The evidence is one of these."""
+    if evidence.get(name) not in expected:
+        yield f"{name}: expected {' or '.join(expected)}, found {evidence.get(name, 'nothing')}"
+
+
+def no_failures(evidence: Evidence) -> Iterator[str]:
+    """Operations were executed, and each returned what it should."""
+    if number(evidence, "operations") < 1:
+        yield "no operation was executed"
+    if number(evidence, "failures") != 0:
+        found = evidence.get("failures", "an unknown number")
+        yield f"{found} of {evidence.get('operations', '?')} operations returned something else than they should"
+
+
+def clocks_agree(evidence: Evidence) -> Iterator[str]:
+    """The target's clock fits into the time that the host saw pass: it neither stood still nor ran ahead.
+
+    `wall_ns` is on the target's clock, all batches together; `host_ns` on the host's, the command as a whole.
+    """
+    inside, outside = number(evidence, "wall_ns"), number(evidence, "host_ns")
+    if inside < 1 or outside < 1:
+        yield f"a clock stood still: the target counted {inside} ns, the host {outside} ns"
+    elif inside > outside * (1 + CLOCK_TOLERANCE) + CLOCK_SLACK_NS:
+        yield f"the target's clock runs ahead: it counted {inside} ns within {outside} ns of the host"
+    elif inside < (outside - STARTING_NS) / 2:
+        yield f"the target's clock runs behind: it counted {inside} ns within {outside} ns of the host"

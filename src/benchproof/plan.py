@@ -1,0 +1,296 @@
+"""Reads a TOML plan and expands it into cases. Nothing runs before every key and every value of it made sense."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from benchproof.benchmarks import BENCHMARKS, SUITES
+from benchproof.envelope import FACETS
+from benchproof.errors import UsageError
+from benchproof.model import Benchmark, Facet, Frozen, Lab, Target
+from benchproof.plugins import nearest
+from benchproof.quantities import Duration, Share, decode
+from benchproof.targets import KINDS
+
+DEFAULT = Path(__file__).parent / "plans" / "default.toml"
+QUICK_BLOCKS = 6  # the least number of pairs with a 95 % interval
+_INCLUDE_LIMIT = 16
+
+
+CaseKey = tuple[str, str, str]  # target, benchmark, parameters
+
+
+def case_key(target: str, benchmark: str, parameters: dict[str, Any]) -> CaseKey:
+    """Equal for equal cases, whatever the order of their parameters."""
+    return target, benchmark, msgspec.json.encode(parameters, order="sorted").decode()
+
+
+class Limits(Frozen, frozen=True, forbid_unknown_fields=True):
+    """Beyond these an invocation is invalid. None, `any` in a plan: no limit."""
+
+    steal: Share | None = None
+    pressure: Share | None = None
+    load: float | None = None
+    clock_step: Duration | None = Duration(0.001)
+
+
+class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+    """The `[run]` table."""
+
+    blocks: int = 10
+    vary: tuple[Facet, ...] = ("system",)
+    seed: int | None = None  # drawn and recorded when the plan has none
+    retries: int = 2  # of an invalid invocation
+    quick: bool = False
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.blocks <= 100_000:
+            raise ValueError(f"blocks: expected 1 to 100000, found {self.blocks}")
+        if not 0 <= self.retries <= 100:
+            raise ValueError(f"retries: expected 0 to 100, found {self.retries}")
+
+
+class Case(Frozen, frozen=True):
+    """One target and one benchmark with its parameters."""
+
+    target: str
+    benchmark: Any  # a Benchmark: msgspec knows no protocols
+
+    @property
+    def name(self) -> str:
+        """The benchmark's name."""
+        return str(self.benchmark.definition.name)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The benchmark's fields, as plain values."""
+        plain = msgspec.to_builtins(self.benchmark, enc_hook=float)
+        return {name: value for name, value in plain.items() if name != "type"}
+
+    @property
+    def key(self) -> CaseKey:
+        """What tells this case from all others; equal for equal cases of two runs."""
+        return case_key(self.target, self.name, self.parameters)
+
+
+class Plan(Frozen, frozen=True):
+    """A plan that makes sense. `document` is the whole of it, includes resolved: what a manifest keeps."""
+
+    document: dict[str, Any]
+    targets: dict[str, tuple[str, Any]]  # name -> kind, settings
+    references: dict[str, str]  # target -> the target that its ratios are to
+    cases: tuple[Case, ...]
+    run: Settings
+    seed: int
+
+    def make_target(self, name: str, lab: Lab) -> Target:
+        """The target of that name, at rest."""
+        kind, settings = self.targets[name]
+        target: Target = KINDS.load(kind)(settings, lab)
+        return target
+
+    def schedule(self, block: int) -> list[Case]:
+        """The cases in the order of this block: the benchmarks shuffled, and within each the targets, by the seed.
+
+        So the invocations of a pair are neighbours in time, and drift of the machine spreads over all of them.
+        """
+        shuffle = random.Random(f"{self.seed}/{block}").shuffle
+        questions: dict[tuple[str, str], list[Case]] = {}
+        for case in self.cases:
+            questions.setdefault(case.key[1:], []).append(case)
+        order = list(questions.values())
+        shuffle(order)
+        for cases in order:
+            shuffle(cases)
+        return [case for cases in order for case in cases]
+
+
+def load(path: Path, **changes: Any) -> Plan:
+    """Read a plan file; `changes` replace keys of its `[run]` table. Raises UsageError."""
+    return parse(_read(path, ()), where=path.name, **changes)
+
+
+def parse(document: dict[str, Any], *, where: str, **changes: Any) -> Plan:
+    """Make sense of a plan's document. Raises UsageError with file, key, what was expected and the nearest match."""
+    _refuse_unknown(document, ["targets", "suites", "run"], where)
+    targets = _table(document, "targets", where)
+    suites = _table(document, "suites", where)
+    run_table = _table(document, "run", where) | changes
+    if isinstance(run_table.get("vary"), str):
+        run_table["vary"] = [run_table["vary"]]
+    if isinstance(run_table.get("limits"), dict):
+        limits = {key: None if value == "any" else value for key, value in run_table["limits"].items()}
+        run_table["limits"] = _convert(limits, Limits, f"{where}: run.limits")
+    settings = _convert(run_table, Settings, f"{where}: run")
+    if not targets:
+        raise UsageError(f"{where}: targets: expected at least one table such as [targets.host], found none")
+    seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
+    settings = msgspec.structs.replace(settings, seed=seed)
+    benchmarks = _benchmarks(suites, settings, where)
+    return Plan(
+        document=document | {"run": _plain(settings)},
+        targets={name: _target(name, table, where) for name, table in targets.items()},
+        references=_references(targets, where),
+        cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
+        run=settings,
+        seed=seed,
+    )
+
+
+def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> dict[str, Any]:
+    """The document with just these targets and benchmarks; empty means all. Raises UsageError for an unknown one."""
+    chosen = dict(document)
+    if targets:
+        known = list(document.get("targets", {}))
+        for name in targets:
+            if name not in known:
+                raise UsageError(f"the plan has no target '{name}'; {nearest(name, known)}")
+        chosen["targets"] = {name: table for name, table in document["targets"].items() if name in targets}
+    if benchmarks:
+        chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
+    return chosen
+
+
+def document_of(path: Path) -> dict[str, Any]:
+    """The plan file as a document, its includes resolved. Raises UsageError."""
+    return _read(path, ())
+
+
+def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
+    path = path.resolve()
+    if path in including or len(including) > _INCLUDE_LIMIT:
+        circle = " -> ".join(each.name for each in (*including, path))
+        raise UsageError(f"{path.name}: include: the files include each other in a circle: {circle}")
+    try:
+        document = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        what = "a folder" if path.is_dir() else error.strerror
+        raise UsageError(f"{path}: expected a plan (a TOML file), found: {what}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path.name}: expected UTF-8, found byte {error.object[error.start]:#04x} at offset {error.start}"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path.name}: not TOML: {error}") from error
+    included = document.pop("include", [])
+    if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
+        raise UsageError(f"{path.name}: include: expected a list of file names, found {included!r}")
+    merged: dict[str, Any] = {}
+    for name in included:
+        merged = _merge(merged, _read(path.parent / name, (*including, path)))
+    return _merge(merged, document)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merge(base[key], over[key])
+        for key in base.keys() & over.keys()
+        if isinstance(base[key], dict) and isinstance(over[key], dict)
+    }
+    return base | over | both
+
+
+def _table(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: {key}: expected a table, found {table!r}")
+    return table
+
+
+def _target(name: str, table: Any, where: str) -> tuple[str, Any]:
+    where = f"{where}: targets.{name}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: expected a table, found {table!r}")
+    try:
+        kind = KINDS.load(str(table.get("kind", name)))
+    except UsageError as error:
+        raise UsageError(f"{where}: kind: {error}") from error
+    settings = {key: value for key, value in table.items() if key not in {"kind", "reference"}}
+    return str(table.get("kind", name)), _convert(settings, kind.Settings, where, also=("kind", "reference"))
+
+
+def _references(targets: dict[str, Any], where: str) -> dict[str, str]:
+    """Where a target names none, ratios are to the first target of the plan."""
+    first = next(iter(targets))
+    references = {name: table.get("reference", first) for name, table in targets.items()}
+    for name, reference in references.items():
+        if reference not in targets:
+            known = nearest(str(reference), list(targets))
+            raise UsageError(f"{where}: targets.{name}: reference: unknown target '{reference}'; {known}")
+    return references
+
+
+def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[Benchmark]:
+    items = [pair for name, table in suites.items() for pair in _suite(name, table, where)]
+    items = items or [(f"{where}: suites.primitive", name) for name in SUITES["primitive"]]
+    chosen = [_benchmark(item, at) for at, item in items]
+    return [benchmark.quick() for benchmark in chosen] if settings.quick else chosen
+
+
+def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
+    where = f"{where}: suites.{name}"
+    if not isinstance(table, dict) or not isinstance(table.get("benchmarks"), list) or not table["benchmarks"]:
+        raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {table!r}")
+    _refuse_unknown(table, ["benchmarks"], where)
+    for item in table["benchmarks"]:
+        yield from (
+            ((where, inner) for inner in SUITES.get(item, (item,))) if isinstance(item, str) else [(where, item)]
+        )
+
+
+def _benchmark(item: Any, where: str) -> Benchmark:
+    table = {"name": item} if isinstance(item, str) else item
+    if not isinstance(table, dict) or not isinstance(table.get("name"), str):
+        raise UsageError(f"{where}: benchmarks: expected a name or a table with a name, found {item!r}")
+    try:
+        kind = BENCHMARKS.load(table["name"])
+    except UsageError as error:
+        raise UsageError(f"{where}: benchmarks: {error}") from error
+    parameters = {key: value for key, value in table.items() if key != "name"}
+    benchmark: Benchmark = _convert(parameters, kind, f"{where}: {table['name']}")
+    return benchmark
+
+
+def _convert(table: dict[str, Any], kind: Any, where: str, also: tuple[str, ...] = ()) -> Any:
+    _refuse_unknown(table, [*kind.__struct_fields__, *also], where)
+    for key, value in table.items():  # a key at a time, so that a message can name it
+        field = next(field for field in msgspec.structs.fields(kind) if field.name == key)
+        try:
+            msgspec.convert(value, field.type, dec_hook=decode)
+        except (msgspec.ValidationError, UsageError) as error:
+            raise UsageError(f"{where}: {key}: {_words(error)}{_choices(field.type, value)}") from error
+    try:
+        return msgspec.convert(table, kind, dec_hook=decode)
+    except (msgspec.ValidationError, UsageError) as error:
+        raise UsageError(f"{where}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    return str(error).partition(" - at `$")[0]
+
+
+def _choices(kind: Any, value: Any) -> str:
+    choices = [
+        choice
+        for choice in (*get_args(kind), *(FACETS if get_args(kind)[:1] == (Facet,) else ()))
+        if isinstance(choice, str)
+    ]
+    return f"; {nearest(str(value), choices)}" if choices else ""
+
+
+def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=float)
+    return plain

@@ -1,0 +1,351 @@
+/* The probe's other duties: to supervise a program on the host, to serve commands as the init process of a guest,
+   and a few programs with which a target is tested. */
+#define _GNU_SOURCE
+#include "probe.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- supervise: nothing that this program starts outlives it or its lifeline ---- */
+
+enum { LIFELINE_CUT = 124, CANNOT_EXECUTE = 127 };
+
+static pid_t parent_of(const char *pid)
+{
+    char path[64], stat[512];
+    snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, stat, sizeof stat - 1);
+    if (fd >= 0) close(fd);
+    if (size <= 0) return -1;
+    stat[size] = 0;
+    char *after_name = strrchr(stat, ')'); /* a name may hold blanks and brackets */
+    return after_name ? (pid_t)strtol(after_name + 4, NULL, 10) : -1;
+}
+
+static void kill_children(void)
+{
+    DIR *proc = opendir("/proc");
+    if (!proc) return;
+    for (struct dirent *entry; (entry = readdir(proc));)
+        if (isdigit((unsigned char)entry->d_name[0]) && parent_of(entry->d_name) == getpid())
+            kill((pid_t)atoi(entry->d_name), SIGKILL);
+    closedir(proc);
+}
+
+/* We are the reaper of our orphans: each round kills one generation and inherits the next. */
+static void end_descendants(void)
+{
+    for (int round = 0; round < 1000; round++) {
+        pid_t reaped;
+        while ((reaped = waitpid(-1, NULL, WNOHANG)) > 0) {}
+        if (reaped < 0) return;
+        kill_children();
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+}
+
+static _Noreturn void mirror(int status)
+{
+    if (WIFSIGNALED(status)) {
+        sigset_t all;
+        setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+        signal(WTERMSIG(status), SIG_DFL);
+        sigfillset(&all);
+        sigprocmask(SIG_UNBLOCK, &all, NULL);
+        raise(WTERMSIG(status));
+    }
+    _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+int supervise(int lifeline_fd, char **argv)
+{
+    sigset_t children, before;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &children, &before);
+    int signals = signalfd(-1, &children, SFD_CLOEXEC);
+    if (signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1)) die("supervise");
+    fcntl(lifeline_fd, F_SETFD, FD_CLOEXEC);
+
+    pid_t child = fork();
+    if (child < 0) die("fork");
+    if (child == 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        execvp(argv[0], argv);
+        fprintf(stderr, "probe: cannot execute '%s': %s\n", argv[0], strerror(errno));
+        _exit(CANNOT_EXECUTE);
+    }
+    for (int fd = 0; fd < 3; fd++) close(fd); /* ours would keep the child's pipes open after it ended */
+    for (;;) {
+        struct pollfd waits[] = { { .fd = lifeline_fd, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+        if (poll(waits, 2, -1) < 0 && errno != EINTR) break;
+        struct signalfd_siginfo ignored;
+        if (waits[1].revents && read(signals, &ignored, sizeof ignored) < 0) break;
+        int status;
+        for (pid_t ended; (ended = waitpid(-1, &status, WNOHANG)) > 0;)
+            if (ended == child) {
+                end_descendants();
+                mirror(status);
+            }
+        if (waits[0].revents) break;
+    }
+    end_descendants();
+    return LIFELINE_CUT;
+}
+
+/* ---- the wire to the host: magic, type, length (little endian), payload, CRC-32 of type to payload ---- */
+
+enum { FRAME_LIMIT = 64 << 10, STAGED_LIMIT = 64 << 20, OUTPUT_LIMIT = 16 << 20 };
+static const char MAGIC[4] = "BPw1";
+
+struct buffer { char *data; size_t size; };
+
+static int append(struct buffer *to, const void *data, size_t size, size_t limit)
+{
+    if (to->size + size > limit) return -1;
+    char *grown = realloc(to->data, to->size + size + 1);
+    if (!grown) return -1;
+    memcpy(grown + to->size, data, size);
+    to->data = grown, to->size += size, grown[to->size] = 0;
+    return 0;
+}
+
+static void empty(struct buffer *b) { free(b->data), *b = (struct buffer){ 0 }; }
+
+static void put_u32(unsigned char *to, uint32_t v) { for (int i = 0; i < 4; i++) to[i] = (unsigned char)(v >> 8 * i); }
+static uint32_t get_u32(const unsigned char *from) { return from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24; }
+
+static void send_frame(int wire, char type, const void *payload, size_t size)
+{
+    unsigned char head[9], tail[4];
+    memcpy(head, MAGIC, 4);
+    head[4] = (unsigned char)type;
+    put_u32(head + 5, (uint32_t)size);
+    put_u32(tail, crc32_of(crc32_of(0, head + 4, 5), payload, size));
+    write_all(wire, head, sizeof head);
+    write_all(wire, payload, size);
+    write_all(wire, tail, sizeof tail);
+}
+
+static void send_text(int wire, char type, const char *text) { send_frame(wire, type, text, strlen(text)); }
+
+static void send_all(int wire, char type, const struct buffer *b)
+{
+    for (size_t sent = 0; sent < b->size; sent += FRAME_LIMIT)
+        send_frame(wire, type, b->data + sent, b->size - sent < FRAME_LIMIT ? b->size - sent : FRAME_LIMIT);
+}
+
+static int read_exactly(int fd, void *to, size_t size)
+{
+    for (size_t got = 0; got < size;) {
+        ssize_t n = read(fd, (char *)to + got, size - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return -1;
+        got += (size_t)n;
+    }
+    return 0;
+}
+
+/* The type of the frame, its payload (zero-terminated) in `payload`; 0: what came is no frame; -1: the wire is cut. */
+static int receive_frame(int wire, char *payload, size_t *size)
+{
+    unsigned char head[9], tail[4];
+    if (read_exactly(wire, head, sizeof head)) return -1;
+    *size = get_u32(head + 5);
+    if (memcmp(head, MAGIC, 4) || *size > FRAME_LIMIT) return 0;
+    if (read_exactly(wire, payload, *size) || read_exactly(wire, tail, sizeof tail)) return -1;
+    payload[*size] = 0;
+    return get_u32(tail) == crc32_of(crc32_of(0, head + 4, 5), payload, *size) ? head[4] : 0;
+}
+
+/* ---- run one command: pipes, all three streams at once, bounded ---- */
+
+struct running { pid_t pid; int in, out, err; };
+
+static struct running spawn(char **argv)
+{
+    int in[2], out[2], err[2];
+    if (pipe(in) || pipe(out) || pipe(err)) die("pipe");
+    pid_t pid = fork();
+    if (pid < 0) die("fork");
+    if (pid == 0) {
+        setsid();
+        dup2(in[0], 0), dup2(out[1], 1), dup2(err[1], 2);
+        for (int fd = 3; fd < 64; fd++) close(fd);
+        signal(SIGPIPE, SIG_DFL);
+        execv(argv[0], argv);
+        fprintf(stderr, "probe: cannot execute '%s': %s\n", argv[0], strerror(errno));
+        _exit(CANNOT_EXECUTE);
+    }
+    close(in[0]), close(out[1]), close(err[1]);
+    fcntl(in[1], F_SETFL, O_NONBLOCK);
+    return (struct running){ pid, in[1], out[0], err[0] };
+}
+
+static void feed(int *fd, const struct buffer *input, size_t *fed)
+{
+    ssize_t n = *fed < input->size ? write(*fd, input->data + *fed, input->size - *fed) : -1;
+    if (n > 0) *fed += (size_t)n;
+    if (*fed == input->size || (n < 0 && errno != EAGAIN)) close(*fd), *fd = -1;
+}
+
+static int drain(int *fd, struct buffer *output)
+{
+    char chunk[65536];
+    ssize_t n = read(*fd, chunk, sizeof chunk);
+    if (n <= 0) return close(*fd), *fd = -1, 0;
+    return append(output, chunk, (size_t)n, OUTPUT_LIMIT);
+}
+
+/* Ends when the command has ended and both outputs are read; what it left behind is killed (we are process 1). */
+static int attend(struct running *r, const struct buffer *input, struct buffer output[2], int *status)
+{
+    size_t fed = 0;
+    int over = 0, flood = 0;
+    signal(SIGPIPE, SIG_IGN);
+    if (!input->size) close(r->in), r->in = -1;
+    while (!over || r->out >= 0 || r->err >= 0) {
+        struct pollfd waits[] = { { .fd = r->in, .events = POLLOUT }, { .fd = r->out, .events = POLLIN }, { .fd = r->err, .events = POLLIN } };
+        poll(waits, 3, over ? -1 : r->out < 0 && r->err < 0 ? 1 : 50);
+        if (waits[0].revents && r->in >= 0) feed(&r->in, input, &fed);
+        if (waits[1].revents) flood |= drain(&r->out, &output[0]);
+        if (waits[2].revents) flood |= drain(&r->err, &output[1]);
+        if (flood) kill(r->pid, SIGKILL);
+        if (!over && waitpid(r->pid, status, WNOHANG) == r->pid) {
+            over = 1;
+            if (getpid() == 1) kill(-1, SIGKILL);
+        }
+    }
+    if (r->in >= 0) close(r->in);
+    while (waitpid(-1, NULL, WNOHANG) > 0) {}
+    return flood;
+}
+
+static void run_command(int wire, char *arguments, size_t size, const struct buffer *input)
+{
+    char *argv[256];
+    int argc = 0, status = 0;
+    for (char *a = arguments; a < arguments + size && argc < 255; a += strlen(a) + 1) argv[argc++] = a;
+    argv[argc] = NULL;
+    if (argc == 0 || argc == 255) { send_text(wire, 'E', "run: expected 1 to 254 arguments"); return; }
+    struct buffer output[2] = { { 0 } };
+    struct running child = spawn(argv);
+    if (attend(&child, input, output, &status)) send_text(wire, 'E', "flood: the command printed more than 16 MiB");
+    else {
+        unsigned char reply[4];
+        put_u32(reply, (uint32_t)(WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status)));
+        send_all(wire, '1', &output[0]);
+        send_all(wire, '2', &output[1]);
+        send_frame(wire, 'X', reply, sizeof reply);
+    }
+    empty(&output[0]), empty(&output[1]);
+}
+
+static void put_file(int wire, const char *path, const struct buffer *content)
+{
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0700);
+    if (fd < 0) { send_text(wire, 'E', strerror(errno)); return; }
+    write_all(fd, content->data ? content->data : "", content->size);
+    close(fd);
+    send_text(wire, 'A', "");
+}
+
+/* ---- process 1 of a guest ---- */
+
+static void mount_or_complain(const char *type, const char *where)
+{
+    mkdir(where, 0755);
+    if (mount(type, where, type, 0, NULL)) fprintf(stderr, "probe: mount %s: %s\n", where, strerror(errno));
+}
+
+static int open_wire(void)
+{
+    struct termios raw;
+    int wire = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (wire < 0 || tcgetattr(wire, &raw)) die("/dev/ttyS1");
+    cfmakeraw(&raw);
+    cfsetspeed(&raw, B115200);
+    if (tcsetattr(wire, TCSANOW, &raw)) die("/dev/ttyS1");
+    return wire;
+}
+
+int serve_as_init(void)
+{
+    static char payload[FRAME_LIMIT + 1];
+    struct buffer staged = { 0 };
+    size_t size;
+    mount_or_complain("proc", "/proc");
+    mount_or_complain("sysfs", "/sys");
+    mount_or_complain("devtmpfs", "/dev");
+    mount_or_complain("tmpfs", "/tmp");
+    int wire = open_wire();
+    send_text(wire, 'H', "benchproof-agent 1");
+    for (int type; (type = receive_frame(wire, payload, &size)) >= 0;) {
+        if (type == 'D') {
+            if (append(&staged, payload, size, STAGED_LIMIT)) send_text(wire, 'E', "more than 64 MiB staged");
+            else send_text(wire, 'A', "");
+            continue;
+        }
+        if (type == 'R') run_command(wire, payload, size, &staged);
+        else if (type == 'P') put_file(wire, payload, &staged);
+        else send_text(wire, 'E', "that was no frame of this protocol");
+        empty(&staged);
+    }
+    die("the wire is cut");
+}
+
+/* ---- self-tests: small programs with known behaviour, to test a target with ---- */
+
+static int cat(const char *path)
+{
+    char chunk[65536];
+    int fd = path ? open(path, O_RDONLY) : 0;
+    if (fd < 0) die(path);
+    for (ssize_t n; (n = read(fd, chunk, sizeof chunk)) > 0;) write_all(1, chunk, (size_t)n);
+    return 0;
+}
+
+/* A tree that does not want to end: a child in a session of its own, deaf to polite signals. */
+static _Noreturn void hang(void)
+{
+    signal(SIGTERM, SIG_IGN), signal(SIGINT, SIG_IGN), signal(SIGHUP, SIG_IGN);
+    if (fork() == 0) setsid();
+    for (;;) pause();
+}
+
+static int flood(uint64_t bytes)
+{
+    static char chunk[65536];
+    memset(chunk, 'f', sizeof chunk);
+    for (; bytes; bytes -= bytes < sizeof chunk ? bytes : sizeof chunk) write_all(1, chunk, bytes < sizeof chunk ? bytes : sizeof chunk);
+    return 0;
+}
+
+int self_test(int argc, char **argv)
+{
+    if (argc >= 1 && !strcmp(argv[0], "cat")) return cat(argc > 1 ? argv[1] : NULL);
+    if (argc == 2 && !strcmp(argv[0], "exit")) return atoi(argv[1]) & 0xff;
+    if (argc == 1 && !strcmp(argv[0], "hang")) hang();
+    if (argc == 1 && !strcmp(argv[0], "crash")) return raise(SIGSEGV);
+    if (argc == 2 && !strcmp(argv[0], "flood")) return flood(strtoull(argv[1], NULL, 10));
+    return -1;
+}

@@ -1,0 +1,106 @@
+"""Builds the probe on first use with the machine's compiler; cached by the hash of source, command and compiler."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchproof.errors import NotSupported
+from benchproof.model import Frozen
+
+_HERE = Path(__file__).parent
+_SOURCES = ("probe.h", "probe.c", "agent.c")
+_FLAGS = ("-std=c11", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-pthread")
+_BUILD_TIMEOUT_S = 300.0  # `zig cc` builds its C library first
+
+
+class Probe(Frozen, frozen=True):
+    """A built probe, and the facts that belong into the envelope."""
+
+    path: Path
+    facts: dict[str, str]
+
+
+def build(cache: Path, *, architecture: str = platform.machine(), defines: Sequence[str] = ()) -> Probe:
+    """The probe for `architecture` (as `uname -m` says it), built with the first compiler that can.
+
+    Raises NotSupported with each compiler's own words if none can. Source: the files beside this module.
+    """
+    failures = []
+    for compiler in _compilers(architecture):
+        command = [*compiler, *_FLAGS, *(f"-D{define}" for define in defines)]
+        try:
+            return _build_with(command, cache)
+        except subprocess.SubprocessError as error:
+            words = getattr(error, "stderr", b"") or str(error).encode()
+            failures.append(f"{' '.join(compiler[:3])}: {words.decode(errors='replace').strip().splitlines()[0][:200]}")
+    raise NotSupported(
+        f"no C compiler could build the probe for {architecture} ({'; '.join(failures) or 'none is installed'})",
+        missing="apt-get install gcc libc6-dev musl-tools",
+    )
+
+
+def _compilers(architecture: str) -> Iterator[list[str]]:
+    """Smallest result first: a static musl program starts faster than one with glibc."""
+    if named := os.environ.get("BENCHPROOF_CC"):
+        yield named.split()
+        return
+    native = architecture == platform.machine()
+    gnu = f"{architecture}-linux-gnu"
+    if native and (musl := shutil.which("musl-gcc")):
+        # musl comes without the kernel's headers; those of the machine are searched last
+        yield [musl, "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{gnu}"]
+    for name in ("cc", "gcc", "clang") if native else (f"{gnu}-gcc",):
+        if path := shutil.which(name):
+            yield [path]
+    if zig := _zig():
+        yield [*zig, "cc", "-target", f"{architecture}-linux-musl"]
+
+
+def _zig() -> list[str]:
+    if path := shutil.which("zig"):
+        return [path]
+    return [sys.executable, "-m", "ziglang"] if importlib.util.find_spec("ziglang") else []
+
+
+def _build_with(command: list[str], cache: Path) -> Probe:
+    sources = {name: (_HERE / name).read_bytes() for name in _SOURCES}
+    version = _run([*command[: 1 if command[0] != sys.executable else 3], "--version"]).stdout.decode(errors="replace")
+    version = version.splitlines()[0] if version.strip() else "unknown"
+    source_hash = hashlib.sha256(b"".join(sources.values())).hexdigest()
+    key = hashlib.sha256("\0".join([source_hash, version, *command]).encode()).hexdigest()
+    path = cache / "probes" / key / "probe"
+    if not path.exists():
+        _compile(command, sources, path)
+    return Probe(
+        path=path,
+        facts={
+            "source_sha256": source_hash,
+            "binary_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "compiler": version,
+            "command": " ".join(command),
+        },
+    )
+
+
+def _compile(command: list[str], sources: dict[str, bytes], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        for name, text in sources.items():
+            (Path(folder) / name).write_bytes(text)
+        _run([*command, "-o", "probe", *(name for name in _SOURCES if name.endswith(".c"))], cwd=folder)
+        (Path(folder) / "probe").rename(path)  # two builds at once both end with a whole file
+
+
+def _run(command: list[str], cwd: str | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command, cwd=cwd, check=True, capture_output=True, timeout=_BUILD_TIMEOUT_S, stdin=subprocess.DEVNULL
+    )

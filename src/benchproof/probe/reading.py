@@ -1,0 +1,130 @@
+"""Reads what the probe printed. Believes nothing that its last line does not count and checksum."""
+
+from __future__ import annotations
+
+import zlib
+
+import msgspec
+
+from benchproof.errors import LabInvalid, NotSupported, TargetFailed
+from benchproof.model import Completed, Frozen
+
+_UNSUPPORTED_STATUS = 69
+_WORDS_BYTES = 300  # of standard error in a message
+
+
+class Reading(Frozen, frozen=True):
+    """One run of the probe: raw elapsed times, in ns for `iterations` operations each, and the evidence."""
+
+    iterations: int
+    warmups_ns: tuple[int, ...]
+    samples_ns: tuple[int, ...]
+    evidence: dict[str, str]
+
+
+class _Begin(msgspec.Struct, tag_field="line", tag="begin"):
+    probe: int
+    benchmark: str
+    clock_step_ns: int
+    clock_overhead_ns: float
+    loop_overhead_ns: float
+    iterations: int
+
+
+class _Warmup(msgspec.Struct, tag_field="line", tag="warmup"):
+    elapsed_ns: int
+
+
+class _Sample(msgspec.Struct, tag_field="line", tag="sample"):
+    elapsed_ns: int
+
+
+class _Evidence(msgspec.Struct, tag_field="line", tag="evidence"):
+    name: str
+    value: str
+
+
+class _Lacking(msgspec.Struct, tag_field="line", tag="unsupported"):
+    reason: str
+
+
+class _End(msgspec.Struct, tag_field="line", tag="end"):
+    warmups: int
+    samples: int
+    operations: int
+    failures: int
+    wall_ns: int
+    crc32: int
+
+
+_Line = _Begin | _Warmup | _Sample | _Evidence | _Lacking | _End
+_DECODER = msgspec.json.Decoder[_Line](_Line)
+
+
+def read(completed: Completed, benchmark: str) -> Reading:
+    """The reading of a whole output.
+
+    Raises TargetFailed if the probe crashed or gave up, NotSupported if the system lacks the operation, and
+    LabInvalid if the output is cut or damaged.
+    """
+    if completed.exit_status == _UNSUPPORTED_STATUS:
+        raise NotSupported(_reason(completed.stdout))
+    if completed.exit_status:
+        raise TargetFailed(f"the probe {_ending(completed)}")
+    body, end_line = _split(completed.stdout)
+    lines = [_line(text) for text in body.splitlines()]
+    begin, end = lines[0] if lines else None, _line(end_line)
+    if not isinstance(begin, _Begin) or not isinstance(end, _End) or begin.benchmark != benchmark:
+        raise LabInvalid(f"the probe's output is not that of '{benchmark}', begin to end")
+    if zlib.crc32(body) != end.crc32:
+        raise LabInvalid("the probe's output was damaged on its way: the checksum of its last line does not fit")
+    reading = Reading(
+        iterations=begin.iterations,
+        warmups_ns=tuple(line.elapsed_ns for line in lines if isinstance(line, _Warmup)),
+        samples_ns=tuple(line.elapsed_ns for line in lines if isinstance(line, _Sample)),
+        evidence={line.name: line.value for line in lines if isinstance(line, _Evidence)} | _counts(begin, end),
+    )
+    if (end.warmups, end.samples) != (len(reading.warmups_ns), len(reading.samples_ns)):
+        raise LabInvalid("the probe's last line counts other samples than were printed")
+    return reading
+
+
+def _split(output: bytes) -> tuple[bytes, bytes]:
+    """All whole lines but the last, and the last."""
+    head, newline, rest = output.rpartition(b"\n")
+    start = head.rfind(b"\n") + 1
+    if not newline or rest or not head[start:].startswith(b'{"line":"end"'):
+        raise LabInvalid("the probe's output is cut: its last line, 'end', is missing")
+    return head[:start], head[start:]
+
+
+def _line(text: bytes) -> _Line:
+    try:
+        line: _Line = _DECODER.decode(text)
+    except msgspec.MsgspecError as error:
+        raise LabInvalid(f"the probe's output is damaged: {error} in {text[:80]!r}") from error
+    return line
+
+
+def _reason(stdout: bytes) -> str:
+    line = _line(stdout.strip().rpartition(b"\n")[2])
+    return line.reason if isinstance(line, _Lacking) else "the probe did not say what is missing"
+
+
+def _ending(completed: Completed) -> str:
+    words = completed.stderr[-_WORDS_BYTES:].decode(errors="replace").strip()
+    status = completed.exit_status
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+    return f"{how}: {words}" if words else how
+
+
+def _counts(begin: _Begin, end: _End) -> dict[str, str]:
+    numbers = {
+        "operations": end.operations,
+        "failures": end.failures,
+        "wall_ns": end.wall_ns,
+        "clock_step_ns": begin.clock_step_ns,
+        "clock_overhead_ns": begin.clock_overhead_ns,
+        "loop_overhead_ns": begin.loop_overhead_ns,
+    }
+    return {name: str(value) for name, value in numbers.items()}

@@ -1,0 +1,89 @@
+"""From a run on disk to its report: the plan says what was to be seen, the envelopes what may be compared."""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchproof import envelope
+from benchproof.analysis import matrix
+from benchproof.analysis.matrix import Column, Report
+from benchproof.model import Noise
+from benchproof.plan import Plan, parse
+from benchproof.store.bundle import Run
+
+__all__ = ["Report", "build", "encoded", "plan_of"]
+
+_STEAL_WARNING = 0.02
+
+
+def plan_of(run: Run) -> Plan:
+    """The plan that the run was made from."""
+    return parse(run.manifest.plan, where=f"run {run.manifest.run_id}")
+
+
+def build(run: Run) -> Report:
+    """Every figure of the run, from its results alone."""
+    plan = plan_of(run)
+    columns = tuple(_column(run, plan, target) for target in plan.targets)
+    cases = [(case.target, case.name, case.parameters, case.benchmark.definition.tier) for case in plan.cases]
+    rows = matrix.rows(cases, run.results, columns)
+    cells = [cell for row in rows for cell in row.cells.values()]
+    return Report(
+        run_id=run.manifest.run_id,
+        created_at=run.manifest.created_at,
+        version=run.manifest.benchproof,
+        state=run.manifest.state,
+        blocks=plan.run.blocks,
+        label=matrix.label(plan.run.blocks),
+        vary=plan.run.vary,
+        seed=plan.seed,
+        columns=columns,
+        rows=rows,
+        passed=sum(cell.status == "passed" for cell in cells),
+        total=len(cells),
+        statuses={
+            status: sum(cell.status == status for cell in cells) for status in sorted({cell.status for cell in cells})
+        },
+        warnings=tuple(_warnings(run, plan)),
+        envelopes={key: each.sections for key, each in run.envelopes.items()},
+        section_hashes={key: envelope.section_hashes(each) for key, each in run.envelopes.items()},
+    )
+
+
+def encoded(report: Report) -> bytes:
+    """The report as it is kept in the bundle."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+
+
+def _column(run: Run, plan: Plan, target: str) -> Column:
+    reference = plan.references[target]
+    keys = [run.target_envelopes.get(name, "") for name in (reference, target)]
+    context: tuple[str, ...] = ()
+    if all(keys):
+        base, new = (run.envelopes[key] for key in keys)
+        context = tuple(str(each) for each in envelope.differences(base, new, vary=plan.run.vary) if not each.allowed)
+    return Column(target=target, reference=reference, envelope=keys[1], context=context)
+
+
+def _warnings(run: Run, plan: Plan) -> list[str]:
+    found = []
+    due = len(plan.cases) * plan.run.blocks
+    if run.manifest.state != "complete":
+        found.append(
+            f"the run was ended before its last block: {len(run.results)} results of about {due}; go on with --resume"
+        )
+    if label := matrix.label(plan.run.blocks):
+        found.append(label)
+    for key in dict.fromkeys(run.target_envelopes.values()):
+        if reason := run.envelopes[key].sections["machine"].get("accel_reason"):
+            names = ", ".join(target for target, each in run.target_envelopes.items() if each == key)
+            found.append(f"{names}: emulated, not virtualised: {reason}; its figures compare with nothing native")
+    noisy = [each.noise.steal for each in run.results if (each.noise or Noise()).steal]
+    bad = sum(steal > _STEAL_WARNING for steal in noisy if steal is not None)
+    if bad:
+        taken = f"more than {_STEAL_WARNING:.0%} of the CPU time"
+        found.append(f"the hypervisor took {taken} in {bad} of {len(run.results)} invocations")
+    retried = sum(each.attempt > 1 for each in run.results)
+    if retried:
+        found.append(f"{retried} invocations were tried again after an invalid one; every try is in results.jsonl")
+    return found

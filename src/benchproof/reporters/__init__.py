@@ -1,0 +1,19 @@
+"""Ways to show a report: one file each, and one line here or in the entry point group `benchproof.reporters`.
+
+A reporter is a function `render(report) -> str`; it opens no file and computes no figure.
+"""
+
+from __future__ import annotations
+
+from benchproof.plugins import Table
+
+FORMATS = Table(
+    group="benchproof.reporters",
+    what="report format",
+    own={
+        "terminal": "benchproof.reporters.terminal:render",
+        "markdown": "benchproof.reporters.markdown:render",
+        "csv": "benchproof.reporters.csv:render",
+        "json": "benchproof.reporters.json:render",
+    },
+)

@@ -1,0 +1,110 @@
+"""What all reporters say in the same words: scaled numbers, ratios, numbered notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof.analysis.matrix import Cell, Column, Report, Row
+from benchproof.model import Unit
+
+_SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
+    "ns": ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns")),
+    "bytes": ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")),
+    "bytes/s": ((1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1, "B/s")),
+    "op/s": ((1e6, "Mop/s"), (1e3, "kop/s"), (1, "op/s")),
+}
+OTHER_SCALE = ((1.0, ""),)
+
+
+def scale(row: Row) -> tuple[float, str]:
+    """Divisor and name of the unit in which the whole row is shown: that of its smallest figure."""
+    medians = [cell.median for cell in row.cells.values() if cell.median is not None]
+    if row.unit is None or not medians:
+        return 1.0, row.unit or ""
+    for divisor, name in _SCALES.get(row.unit, OTHER_SCALE):
+        if min(medians) >= divisor:
+            return divisor, name or row.unit
+    divisor, name = _SCALES.get(row.unit, OTHER_SCALE)[-1]
+    return divisor, name or row.unit
+
+
+def figure(value: float) -> str:
+    """Four significant digits, without an exponent, thousands apart."""
+    if value == 0:
+        return "0"
+    digits = max(0, 3 - _exponent(value))
+    return f"{value:,.{digits}f}"
+
+
+def _exponent(value: float) -> int:
+    return int(f"{value:e}".partition("e")[2])
+
+
+def ratio_text(cell: Cell) -> str:
+    """The ratio with its interval; `~` says that the interval holds 1."""
+    comparison = cell.comparison
+    if comparison is None or comparison.ratio is None:
+        return ""
+    interval = comparison.ratio
+    sign = {"better": "+", "worse": "-", "~": "~"}[comparison.reading]
+    low, estimate, high = (_ratio(value) for value in (interval.low, interval.estimate, interval.high))
+    return f"{sign} {estimate}x [{low}, {high}]"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else figure(value)
+
+
+def question(report: Report, row: Row) -> str:
+    """The benchmark's name, and more where that does not tell its rows apart: metric, then parameters."""
+    same = [other for other in report.rows if other.benchmark == row.benchmark]
+    name = row.benchmark if len(same) == 1 else row.metric
+    if sum(other.metric == row.metric for other in same) == 1:
+        return name
+    differing = {
+        key: value for key, value in row.parameters.items() if any(other.parameters.get(key) != value for other in same)
+    }
+    return f"{name} {' '.join(f'{key}={value}' for key, value in differing.items())}"
+
+
+def title(column: Column) -> str:
+    """The head of a column."""
+    if column.context:
+        return f"{column.target} (context)"
+    return column.target if column.target == column.reference else f"{column.target} / {column.reference}"
+
+
+def notes(report: Report) -> dict[str, int]:
+    """Every note of every cell, numbered in the order of appearance."""
+    numbers: dict[str, int] = {}
+    for row in report.rows:
+        for target, cell in row.cells.items():
+            for note in cell_notes(target, cell):
+                numbers.setdefault(note, len(numbers) + 1)
+    return numbers
+
+
+def cell_notes(target: str, cell: Cell) -> Iterator[str]:
+    """The notes of one cell, with the target's name in front."""
+    yield from (f"{target}: {note}" for note in cell.notes)
+
+
+def contexts(report: Report) -> Iterator[tuple[str, str]]:
+    """For each column that is context: its name, and why there is no ratio."""
+    for column in report.columns:
+        if column.context:
+            shown = "; ".join(column.context[:3])
+            more = f"; and {len(column.context) - 3} more" if len(column.context) > 3 else ""
+            yield (
+                column.target,
+                f"incomparable with '{column.reference}', the plan varies only {', '.join(report.vary)}: {shown}{more}",
+            )
+
+
+def coverage(report: Report) -> str:
+    """How much of what was asked has an answer."""
+    others = ", ".join(f"{count} {status}" for status, count in report.statuses.items() if status != "passed")
+    return f"{report.passed}/{report.total} passed" + (f" ({others})" if others else "")
+
+
+SIGNS = "+ better, - worse, ~ the interval holds 1"

@@ -1,0 +1,103 @@
+"""The report as Markdown, for a pull request or a page of documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchproof.analysis.matrix import Cell, Report, Row
+from benchproof.reporters import layout
+
+
+def render(report: Report) -> str:
+    """Executive table, coverage and troubles, then the configuration."""
+    return "\n".join([*_head(report), *_table(report), *_correctness(report), *_configuration(report)]) + "\n"
+
+
+def _head(report: Report) -> Iterator[str]:
+    yield f"# benchproof run {report.run_id}"
+    yield ""
+    settings = f"{report.blocks} blocks, seed {report.seed}, varying {', '.join(report.vary)}"
+    yield f"{report.created_at}, benchproof {report.version}, {settings}."
+    yield f"Coverage: **{layout.coverage(report)}**."
+    yield ""
+    for warning in report.warnings:
+        yield f"> **Note:** {_safe(warning)}"
+        yield ">"
+    yield ""
+
+
+def _table(report: Report) -> Iterator[str]:
+    numbers = layout.notes(report)
+    titles = [_safe(layout.title(column)) for column in report.columns]
+    yield f"| benchmark | unit | {' | '.join(titles)} | status | notes |"
+    yield f"| --- | --- |{' ---: |' * len(titles)} --- | --- |"
+    for row in report.rows:
+        divisor, unit = layout.scale(row)
+        cells = [_cell(row.cells[column.target], divisor) for column in report.columns]
+        name = _safe(layout.question(report, row))
+        yield f"| {name} | {unit} | {' | '.join(cells)} | {_status(row)} | {_marks(row, numbers)} |"
+    yield ""
+    yield f"Medians over invocations; in brackets the 95 % interval of the ratio ({layout.SIGNS}). {report.method}"
+    yield ""
+
+
+def _cell(cell: Cell, divisor: float) -> str:
+    if cell.median is None:
+        return f"*{cell.status}*"
+    ratio = layout.ratio_text(cell)
+    return layout.figure(cell.median / divisor) + (f"<br>{ratio}" if ratio else "")
+
+
+def _status(row: Row) -> str:
+    passed = sum(cell.status == "passed" for cell in row.cells.values())
+    return f"{passed}/{len(row.cells)} passed"
+
+
+def _marks(row: Row, numbers: dict[str, int]) -> str:
+    found = {numbers[note] for target, cell in row.cells.items() for note in layout.cell_notes(target, cell)}
+    return " ".join(f"[{number}]" for number in sorted(found))
+
+
+def _correctness(report: Report) -> Iterator[str]:
+    yield "## Not measured, not compared, to be doubted"
+    yield ""
+    for target, reason in layout.contexts(report):
+        yield f"- **{_safe(target)}** is context: {_safe(reason)}"
+    for note, number in layout.notes(report).items():
+        yield f"- [{number}] {_safe(note)}"
+    yield ""
+
+
+def _configuration(report: Report) -> Iterator[str]:
+    yield "## Configuration"
+    for column in report.columns:
+        yield ""
+        yield f"### {_safe(column.target)}"
+        yield ""
+        if column.envelope not in report.envelopes:
+            yield "Not described: it could not be started."
+            continue
+        yield f"Envelope `{column.envelope}`"
+        yield ""
+        yield "| section | fact | value |"
+        yield "| --- | --- | --- |"
+        for section, facts in report.envelopes[column.envelope].items():
+            yield f"| **{section}** | | `{report.section_hashes[column.envelope][section]}` |"
+            for fact, value in facts.items():
+                yield f"| {section} | {_safe(fact)} | {_safe(value)} |"
+
+
+def _safe(text: str) -> str:
+    """Text from a bundle cannot break out of its cell or become markup."""
+    table = {
+        "|": "\\|",
+        "<": "&lt;",
+        ">": "&gt;",
+        "`": "\\`",
+        "*": "\\*",
+        "[": "\\[",
+        "]": "\\]",
+        "\n": " ",
+        "\r": " ",
+    }
+    return "".join(table.get(character, character) for character in text)

@@ -1,0 +1,77 @@
+"""The report for a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchproof.analysis.matrix import Cell, Report, Row
+from benchproof.reporters import layout
+
+_COLOURS = {"better": "green", "worse": "red", "~": "dim"}
+
+
+def render(report: Report, *, width: int = 120, color: bool = False) -> str:
+    """The matrix, and beneath it everything that it does not say."""
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console.print(_matrix(report))
+    _below(console, report)
+    return text.getvalue()
+
+
+def _matrix(report: Report) -> Table:
+    numbers = layout.notes(report)
+    table = Table(
+        title=f"run {report.run_id}: {layout.coverage(report)}",
+        title_justify="left",
+        show_lines=False,
+        pad_edge=False,
+    )
+    table.add_column("benchmark", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    for column in report.columns:
+        table.add_column(escape(layout.title(column)), justify="right", style="dim" if column.context else None)
+    table.add_column("status", no_wrap=True)
+    table.add_column("notes")
+    for row in report.rows:
+        divisor, unit = layout.scale(row)
+        cells = [_cell(row.cells[column.target], divisor) for column in report.columns]
+        table.add_row(escape(layout.question(report, row)), unit, *cells, _status(row), _marks(row, numbers))
+    return table
+
+
+def _cell(cell: Cell, divisor: float) -> str:
+    if cell.median is None:
+        return f"[yellow]{cell.status}[/]"
+    number = layout.figure(cell.median / divisor)
+    if cell.comparison is None or cell.comparison.ratio is None:
+        return number
+    return f"{number}\n[{_COLOURS[cell.comparison.reading]}]{escape(layout.ratio_text(cell))}[/]"
+
+
+def _status(row: Row) -> str:
+    passed = sum(cell.status == "passed" for cell in row.cells.values())
+    return f"{passed}/{len(row.cells)}"
+
+
+def _marks(row: Row, numbers: dict[str, int]) -> str:
+    found = {numbers[note] for target, cell in row.cells.items() for note in layout.cell_notes(target, cell)}
+    return " ".join(map(str, sorted(found)))
+
+
+def _below(console: Console, report: Report) -> None:
+    console.print(
+        f"Medians of {report.blocks} invocations, each verified; beneath, the ratio to the target behind the slash "
+        f"with its 95 % interval ({layout.SIGNS}). There is no total score.",
+        style="dim",
+    )
+    for target, reason in layout.contexts(report):
+        console.print(f"context: {escape(target)} is {escape(reason)}")
+    for note, number in layout.notes(report).items():
+        console.print(f"{number}: {escape(note)}", style="yellow")
+    for warning in report.warnings:
+        console.print(f"note: {escape(warning)}", style="yellow")

@@ -1,0 +1,340 @@
+"""The only module with control flow: blocks, invocations, the oracle's word, retries of `Invalid`, append.
+
+One block is one randomised pass over all cases, one fresh invocation each; the first block is warm-up and is stored
+apart. Whatever happens to one invocation, the run goes on; whatever happens to us, what was recorded is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import msgspec
+
+from benchproof import __version__, envelope, noise, report
+from benchproof.errors import (
+    Interrupted,
+    InvocationError,
+    LabInvalid,
+    NotSupported,
+    StartFailed,
+    StoreError,
+    UsageError,
+)
+from benchproof.model import (
+    WARMUP_BLOCK,
+    Envelope,
+    Failed,
+    Invalid,
+    Lab,
+    Noise,
+    Observation,
+    Outcome,
+    Passed,
+    Result,
+    Target,
+    Unsupported,
+)
+from benchproof.plan import Case, CaseKey, Limits, Plan, case_key
+from benchproof.probe import Probe, build
+from benchproof.report import Report
+from benchproof.store import bundle
+
+_START_FAILURES = 3  # in a row: then the target is given up, the run goes on without it
+_SCRATCH_PREFIX = "benchproof-scratch-"
+
+
+class Progress(Protocol):
+    """Someone who watches. Called between invocations, never within."""
+
+    def planned(self, invocations: int) -> None:
+        """How many invocations there will be."""
+
+    def note(self, message: str) -> None:
+        """Something that the user wants to know."""
+
+    def done(self, block: int, case: Case) -> None:
+        """One invocation has ended, with all its tries."""
+
+
+@contextlib.contextmanager
+def begin(plan: Plan, home: Path, probe: Probe, progress: Progress) -> Iterator[Session]:
+    """A new run: every target is asked for its facts, then the bundle is made."""
+    created_at = datetime.now(UTC)
+    run_id = f"{created_at:%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
+    manifest = bundle.Manifest(
+        format=bundle.FORMAT,
+        run_id=run_id,
+        benchproof=__version__,
+        created_at=created_at.isoformat(timespec="seconds"),
+        state="running",
+        plan=plan.document,
+        seed=plan.seed,
+        definitions=_definitions(plan),
+        files={},
+    )
+    with laboratory(probe) as lab, interruptible():
+        targets = {name: plan.make_target(name, lab) for name in plan.targets}
+        envelopes, settled = _describe(targets, probe, progress)
+        objects = {probe.facts["binary_sha256"]: probe.path.read_bytes()}
+        out = bundle.Bundle.create(home / "runs" / run_id, manifest, envelopes, objects)
+        yield Session(plan, out, lab, targets, envelopes, settled, progress)
+
+
+@contextlib.contextmanager
+def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Iterator[Session]:
+    """Go on with a run that was ended. Raises UsageError if it is complete or if anything is not as it was."""
+    if run.manifest.state == "complete":
+        raise UsageError(f"run {run.manifest.run_id} is complete; there is nothing to resume")
+    with laboratory(probe) as lab, interruptible():
+        targets = {name: plan.make_target(name, lab) for name in plan.targets}
+        envelopes, settled = _describe(targets, probe, progress)
+        for target, then in run.target_envelopes.items():
+            now = envelopes.get(target)
+            changed = envelope.differences(run.envelopes[then], now, vary=()) if now else ()
+            if now is None or changed:
+                what = "; ".join(map(str, changed)) or "it cannot be started any more"
+                raise UsageError(f"target '{target}' is not what it was when the run began ({what}); start a new run")
+        session = Session(plan, bundle.Bundle.resume(run), lab, targets, envelopes, settled, progress)
+        session.remember((*run.warmups, *run.results))
+        yield session
+
+
+class Session:
+    """A run in progress, and what has to be remembered between two of its invocations."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        out: bundle.Bundle,
+        lab: Room,
+        targets: dict[str, Target],
+        envelopes: dict[str, Envelope],
+        settled: dict[str, Outcome],
+        progress: Progress,
+    ) -> None:
+        self.plan = plan
+        self.out = out
+        self.lab = lab
+        self.targets = targets
+        self.envelopes = {name: envelope.fingerprint(each) for name, each in envelopes.items()}
+        self.settled = settled  # targets that cannot be measured, and what each of their cases ends as
+        self.progress = progress
+        self.said: set[CaseKey] = set()  # cases that are unsupported or settled, and on record as that
+        self.tries: Counter[tuple[int, CaseKey]] = Counter()
+        self.finished: set[tuple[int, CaseKey]] = set()
+        self.start_failures: Counter[str] = Counter()
+
+    def remember(self, results: Iterable[Result]) -> None:
+        """What a run that is resumed has on record."""
+        for result in results:
+            key = case_key(result.target, result.benchmark, result.parameters)
+            self.tries[result.block, key] += 1
+            if not isinstance(result.outcome, Invalid):
+                self.finished.add((result.block, key))
+            if isinstance(result.outcome, Unsupported) or result.target in self.settled:
+                self.said.add(key)
+
+    def run(self) -> Iterator[Result]:
+        """Every invocation that is still to be done, block by block, each on disk before it is yielded."""
+        blocks = [WARMUP_BLOCK, *range(self.plan.run.blocks)]
+        todo = [
+            (block, case) for block in blocks for case in self.plan.schedule(block) if not self.is_done(block, case)
+        ]
+        self.progress.planned(len(todo))
+        for block, case in todo:
+            yield from self.invoke(block, case)
+            self.progress.done(block, case)
+
+    def close(self) -> Report:
+        """The run is complete: compute its report and seal the bundle."""
+        self.out.close(report.encoded(report.build(bundle.load(self.out.path))))
+        return report.build(bundle.load(self.out.path))
+
+    def is_done(self, block: int, case: Case) -> bool:
+        """Whether the run that is resumed has this invocation already."""
+        key = (block, case.key)
+        return key in self.finished or self.tries[key] > self.plan.run.retries
+
+    def invoke(self, block: int, case: Case) -> Iterator[Result]:
+        """One invocation; more of them while they are invalid and tries are left. Every try is recorded."""
+        if case.key in self.said:
+            return  # it does not become supported from one block to the next
+        for attempt in range(self.tries[block, case.key] + 1, self.plan.run.retries + 2):
+            result = self._attempt(block, case, attempt)
+            self.out.append(result)
+            yield result
+            if not isinstance(result.outcome, Invalid):
+                break
+        if isinstance(result.outcome, Unsupported) or case.target in self.settled:
+            self.said.add(case.key)
+
+    def _attempt(self, block: int, case: Case, attempt: int) -> Result:
+        self.lab.logs.clear()
+        started_at, before = datetime.now(UTC), noise.snapshot()
+        settled = self.settled.get(case.target)
+        outcome, evidence = (settled, {}) if settled else self._observe(case)
+        after = noise.snapshot()
+        around = noise.between(before, after)
+        if isinstance(outcome, Passed) and (excess := beyond(self.plan.run.limits, around)):
+            outcome = Invalid(reason=excess)
+        kept = [self.out.write_log(name, content) for name, content in self.lab.logs]
+        return Result(
+            run_id=self.out.manifest.run_id,
+            target=case.target,
+            benchmark=case.name,
+            parameters=case.parameters,
+            tier=case.benchmark.definition.tier,
+            block=block,
+            started_at=started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            duration_ns=after.monotonic_ns - before.monotonic_ns,
+            envelope=self.envelopes.get(case.target, ""),
+            attempt=attempt,
+            outcome=outcome,
+            evidence=evidence,
+            noise=around,
+            logs=tuple(path for path, _ in kept),
+            log_hashes=tuple(digest for _, digest in kept),
+        )
+
+    def _observe(self, case: Case) -> tuple[Outcome, dict[str, str]]:
+        try:
+            observation: Observation = case.benchmark.run(self.targets[case.target])
+        except InvocationError as error:
+            self._count_start_failures(case.target, error)
+            return outcome_of(error), {}
+        self.start_failures[case.target] = 0
+        return judge(case.benchmark, observation), dict(observation.evidence)
+
+    def _count_start_failures(self, target: str, error: InvocationError) -> None:
+        self.start_failures[target] = self.start_failures[target] + 1 if isinstance(error, StartFailed) else 0
+        if self.start_failures[target] >= _START_FAILURES:
+            self.settled[target] = Failed(
+                violations=(f"not tried: the target did not start {_START_FAILURES} times in a row ({error})",)
+            )
+
+
+def judge(benchmark: Any, observation: Observation) -> Outcome:
+    """The oracle's word on what was seen."""
+    violations = tuple(benchmark.verify(observation))
+    return Failed(violations=violations) if violations else Passed(measurements=observation.measurements)
+
+
+def outcome_of(error: InvocationError) -> Outcome:
+    """What an invocation that ended without a number ended as."""
+    if isinstance(error, NotSupported):
+        return Unsupported(reason=error.reason, missing=error.missing)
+    return Invalid(reason=str(error)) if isinstance(error, LabInvalid) else Failed(violations=(str(error),))
+
+
+def beyond(limits: Limits, around: Noise) -> str:
+    """Which limit of the plan was passed, as a sentence; empty if none."""
+    for what, found, limit in (
+        ("steal time", around.steal, limits.steal),
+        ("CPU pressure", around.pressure, limits.pressure),
+    ):
+        if found is not None and limit is not None and found > limit:
+            return f"{what} {found:.1%} is over the limit of {limit:.1%}"
+    if around.load is not None and limits.load is not None and around.load > limits.load:
+        return f"load {around.load:.2f} is over the limit of {limits.load:g}"
+    if (
+        around.clock_step_ns is not None
+        and limits.clock_step is not None
+        and abs(around.clock_step_ns) > limits.clock_step * 1e9
+    ):
+        return f"the wall clock was moved by {around.clock_step_ns / 1e6:.3f} ms"
+    return ""
+
+
+def _describe(
+    targets: dict[str, Target], probe: Probe, progress: Progress
+) -> tuple[dict[str, Envelope], dict[str, Outcome]]:
+    """The envelopes of the targets that can be started, and the outcome of those that cannot."""
+    envelopes: dict[str, Envelope] = {}
+    settled: dict[str, Outcome] = {}
+    for name, target in targets.items():
+        progress.note(f"asking target '{name}' what it is")
+        try:
+            envelopes[name] = envelope.capture(target.facts(), probe.facts)
+        except InvocationError as error:
+            settled[name] = outcome_of(error)
+            progress.note(f"target '{name}': {error}")
+    return envelopes, settled
+
+
+def _definitions(plan: Plan) -> list[dict[str, Any]]:
+    known = {case.name: case.benchmark.definition for case in plan.cases}
+    return [msgspec.to_builtins(definition) for definition in known.values()]
+
+
+# ---- the room to work in, and leaving it ----
+
+
+class Room(Lab):
+    """A lab that keeps the logs until the present invocation is recorded."""
+
+    def __init__(self, *, scratch: Path, probe: Path) -> None:
+        self.logs: list[tuple[str, bytes]] = []
+        super().__init__(
+            cache=cache_folder(),
+            scratch=scratch,
+            log=lambda name, content: self.logs.append((name, content)),
+            probe=probe,
+        )
+
+
+@contextlib.contextmanager
+def laboratory(probe: Probe) -> Iterator[Room]:
+    """A scratch folder that is gone afterwards; those that killed runs left behind go first."""
+    for stale in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*"):
+        if not _is_alive(stale.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]):
+            shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-") as folder:
+        yield Room(scratch=Path(folder), probe=probe.path)
+
+
+def _is_alive(pid: str) -> bool:
+    return not pid.isdigit() or Path("/proc", pid).exists()
+
+
+def cache_folder() -> Path:
+    """Where kernels, probes and verdicts are kept for later runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "benchproof"
+
+
+def prepare_probe(cache: Path) -> Probe:
+    """The probe for this host. Raises NotSupported without a compiler, StoreError where the cache cannot be written."""
+    try:
+        return build(cache)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to the cache '{cache}': {error.strerror}; set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,266 @@
+"""A run as a folder: manifest, envelope, results, warm-ups, logs, objects, report.
+
+Each result is on disk, flushed and synced, before the next invocation starts. Each line carries a hash over itself
+and the line before, so that a run that was killed is as verifiable as a whole one; a torn last line is the invocation
+that was in flight and is dropped on resume. The manifest holds the hash of every other file, and its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchproof.envelope import fingerprint
+from benchproof.errors import StoreError
+from benchproof.model import WARMUP_BLOCK, Envelope, Frozen, Result
+
+FORMAT = 1
+RESULTS, WARMUPS, ENVELOPE, MANIFEST, REPORT = (
+    "results.jsonl",
+    "warmups.jsonl",
+    "envelope.json",
+    "manifest.json",
+    "report.json",
+)
+_CHAIN = re.compile(rb',"chain":"([0-9a-f]{64})"}\Z')
+_LINE_LIMIT_BYTES = 64 << 20
+_ENCODER = msgspec.json.Encoder()
+_RESULT = msgspec.json.Decoder(Result)
+
+
+class Manifest(Frozen, frozen=True):
+    """What the run is, and the hashes that hold it together."""
+
+    format: int
+    run_id: str
+    benchproof: str  # version
+    created_at: str
+    state: str  # running | complete
+    plan: dict[str, Any]
+    seed: int
+    definitions: list[dict[str, Any]]
+    files: dict[str, str]  # path within the run -> sha256; of the growing files only once the run is complete
+    seal: str = ""  # sha256 of this manifest with an empty seal
+
+
+class Run(Frozen, frozen=True):
+    """A run as it is read back. `results` and `warmups` in the order in which they were recorded."""
+
+    path: Path
+    manifest: Manifest
+    envelopes: dict[str, Envelope]
+    target_envelopes: dict[str, str]  # target -> hash of its envelope; absent where it could not be described
+    results: tuple[Result, ...]
+    warmups: tuple[Result, ...]
+
+
+class _Envelopes(Frozen, frozen=True):
+    envelopes: dict[str, Envelope]
+    targets: dict[str, str]
+
+
+class Bundle:
+    """A run that is being written. Raises StoreError when it cannot be; what was recorded before stays whole."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._chains = {name: last_chain(path / name) for name in (RESULTS, WARMUPS)}
+        self._log_count = len(list((path / "logs").glob("*")))
+
+    @classmethod
+    def create(
+        cls, path: Path, manifest: Manifest, envelopes: dict[str, Envelope], objects: dict[str, bytes]
+    ) -> Bundle:
+        """Start a run: an empty folder becomes a bundle. `envelopes` by target."""
+        try:
+            for folder in ("logs", "objects"):
+                (path / folder).mkdir(parents=True, exist_ok=True)
+            content = _Envelopes(
+                envelopes={fingerprint(envelope): envelope for envelope in envelopes.values()},
+                targets={target: fingerprint(envelope) for target, envelope in envelopes.items()},
+            )
+            files = {ENVELOPE: _write(path / ENVELOPE, _pretty(content))}
+            for name, data in objects.items():
+                files[f"objects/{name}"] = _write(path / "objects" / name, data)
+            for name in (RESULTS, WARMUPS):
+                _write(path / name, b"")
+            bundle = cls(path, msgspec.structs.replace(manifest, files=files))
+            bundle._write_manifest()
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        return bundle
+
+    @classmethod
+    def resume(cls, run: Run) -> Bundle:
+        """Go on with a run that was ended: drop the torn last lines and the logs that no result names."""
+        named = {log for result in (*run.results, *run.warmups) for log in result.logs}
+        for name in (RESULTS, WARMUPS):
+            _drop_torn_line(run.path / name)
+        for log in (run.path / "logs").iterdir():
+            if f"logs/{log.name}" not in named:
+                log.unlink()
+        return cls(run.path, run.manifest)
+
+    def write_log(self, name: str, content: bytes) -> tuple[str, str]:
+        """Keep a log; returns its path within the run and its hash."""
+        path = f"logs/{self._log_count:04d}-{name}.txt"
+        self._log_count += 1
+        try:
+            return path, _write(self.path / path, content)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def append(self, result: Result) -> None:
+        """Record one result; when this returns it is on the disk."""
+        name = WARMUPS if result.block == WARMUP_BLOCK else RESULTS
+        body = _ENCODER.encode(result)
+        chain = _link(self._chains[name], body)
+        try:
+            _append(self.path / name, body[:-1] + b',"chain":"' + chain.encode() + b'"}\n')
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        self._chains[name] = chain
+
+    def close(self, report: bytes) -> None:
+        """The run is complete: write its report, hash every file, seal the manifest."""
+        try:
+            _write(self.path / REPORT, report)
+            files = {str(file.relative_to(self.path)): _sha256(file) for file in members(self.path)}
+            self.manifest = msgspec.structs.replace(self.manifest, state="complete", files=files)
+            self._write_manifest()
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def _write_manifest(self) -> None:
+        self.manifest = msgspec.structs.replace(self.manifest, seal=seal_of(self.manifest))
+        _write(self.path / MANIFEST, _pretty(self.manifest))
+
+
+def load(path: Path) -> Run:
+    """Read a run back. Raises StoreError if it is none or is damaged; a torn last line is left out."""
+    if not path.is_dir():
+        raise StoreError(f"no run at '{path}'; `benchproof list runs` shows what there is")
+    try:
+        manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
+        envelopes = msgspec.json.decode((path / ENVELOPE).read_bytes(), type=_Envelopes)
+        results, warmups = (tuple(result for result, _ in read_lines(path / name)) for name in (RESULTS, WARMUPS))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"'{path}' is no run, or one that was ended before its first invocation: {error.filename} is missing"
+        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StoreError(f"'{path}' is damaged: {error}") from error
+    return Run(
+        path=path,
+        manifest=manifest,
+        envelopes=envelopes.envelopes,
+        target_envelopes=envelopes.targets,
+        results=results,
+        warmups=warmups,
+    )
+
+
+def read_lines(path: Path) -> Iterator[tuple[Result, bool]]:
+    """Each whole line as a result, and whether its hash fits. Raises StoreError at a line that is no result."""
+    chain = ""
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LINE_LIMIT_BYTES), b""), start=1):
+            if not line.endswith(b"\n"):
+                return  # torn: the invocation that was in flight
+            match = _CHAIN.search(line[:-1])
+            if match is None:
+                raise StoreError(f"{path.name}, line {number}: expected a result with its chain, found {line[:60]!r}")
+            body = line[: match.start()] + b"}"
+            try:
+                result = _RESULT.decode(body)
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise StoreError(f"{path.name}, line {number}: {error}") from error
+            fits = _link(chain, body) == match[1].decode()
+            chain = match[1].decode()
+            yield result, fits
+
+
+def last_chain(path: Path) -> str:
+    """The hash of the last whole line, empty at the start."""
+    if not path.exists():
+        return ""
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n")]
+    match = _CHAIN.search(whole[-1][:-1]) if whole else None
+    return match[1].decode() if match else ""
+
+
+def seal_of(manifest: Manifest) -> str:
+    """The hash that the manifest must carry."""
+    return hashlib.sha256(_pretty(msgspec.structs.replace(manifest, seal=""))).hexdigest()
+
+
+def encoded(manifest: Manifest) -> bytes:
+    """The manifest's only valid form on disk."""
+    return _pretty(manifest)
+
+
+def members(path: Path) -> list[Path]:
+    """Every file of a run except its manifest."""
+    return sorted(file for file in path.rglob("*") if file.is_file() and file != path / MANIFEST)
+
+
+def _link(chain: str, body: bytes) -> str:
+    return hashlib.sha256(chain.encode() + body).hexdigest()
+
+
+def _pretty(content: Frozen) -> bytes:
+    return msgspec.json.format(_ENCODER.encode(content), indent=1) + b"\n"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, content: bytes) -> str:
+    """Replace a file as a whole, or not at all; returns its hash."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    return hashlib.sha256(content).hexdigest()
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line and sync it, or leave the file as it was."""
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            for start in iter(lambda: file.tell() - size, len(line)):  # a full disk takes a part, then refuses
+                file.write(line[start:])
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def _drop_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        os.truncate(path, whole)
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write to '{path}': {error.strerror}; what was recorded before is whole: make room, then run --resume"
+    )

@@ -1,0 +1,69 @@
+"""A bubblewrap sandbox: new namespaces, no network, an empty root with /proc, /dev, a tmpfs at /tmp and one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchproof.errors import NotSupported
+from benchproof.model import Facts, Frozen, Lab
+from benchproof.targets.host import FolderInstance, shared_folder
+from benchproof.targets.observed import observe, split
+
+_OPTIONS = ("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--setenv", "LC_ALL", "C")
+_MOUNTS = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108 - a path inside the sandbox
+_SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives")
+
+
+class Bwrap:
+    """Commands under `bwrap`."""
+
+    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+        """`system`: show the host's programs and libraries, read-only, inside."""
+
+        system: bool = False
+
+    def __init__(self, settings: Settings, lab: Lab) -> None:
+        self.settings = settings
+        self.lab = lab
+
+    def facts(self) -> Facts:
+        version = _version()
+        with self.start() as instance:
+            machine, system = split(observe(instance), execution="native")
+        options = " ".join(self._wrap(Path("FOLDER")))
+        return {
+            "machine": machine,
+            "system": {"kind": "bwrap", "version": version, "command": options} | system,
+        }
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[FolderInstance]:
+        _version()
+        with shared_folder(self.lab) as folder:
+            yield FolderInstance(lab=self.lab, folder=folder, inside="/work", wrap=self._wrap(folder))
+
+    def _wrap(self, folder: Path) -> list[str]:
+        shown = [path for path in _SYSTEM_FOLDERS if self.settings.system and Path(path).exists()]
+        binds = [word for path in shown for word in ("--ro-bind", path, path)]
+        return [
+            "bwrap",
+            *_OPTIONS,
+            *binds,
+            *_MOUNTS,
+            "--bind",
+            str(folder),
+            "/work",
+            "--chdir",
+            "/work",
+            "--",
+        ]
+
+
+def _version() -> str:
+    if not shutil.which("bwrap"):
+        raise NotSupported("bwrap is not installed", missing="apt-get install bubblewrap")
+    return subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=True, timeout=30).stdout.strip()

@@ -1,0 +1,66 @@
+"""This machine as it is: each invocation is a fresh process in an empty folder."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchproof import process
+from benchproof.model import Completed, Facts, Frozen, Lab
+from benchproof.targets.observed import observe, split
+
+
+class FolderInstance:
+    """A command runs behind a wrapper that shares one folder with the host; inside, the folder has its own name."""
+
+    def __init__(self, *, lab: Lab, folder: Path, inside: str, wrap: Sequence[str] = ()) -> None:
+        self._lab = lab
+        self._folder = folder
+        self._inside = inside
+        self._wrap = wrap  # words before the command
+        self.probe = self.put(lab.probe, "probe")
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        return process.run(
+            [*self._wrap, *argv],
+            supervisor=self._lab.probe,
+            stdin=stdin,
+            timeout_s=timeout_s,
+            cwd=self._folder,
+        )
+
+    def put(self, source: Path, name: str) -> str:
+        shutil.copyfile(source, self._folder / name)
+        (self._folder / name).chmod(0o755)
+        return f"{self._inside}/{name}"
+
+
+@contextlib.contextmanager
+def shared_folder(lab: Lab) -> Iterator[Path]:
+    """An empty folder that is gone afterwards, also from under a command that changed its modes."""
+    with tempfile.TemporaryDirectory(dir=lab.scratch, prefix="instance-", ignore_cleanup_errors=False) as folder:
+        yield Path(folder)
+
+
+class Host:
+    """The host itself."""
+
+    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+        """Nothing to set."""
+
+    def __init__(self, settings: Settings, lab: Lab) -> None:
+        self.settings = settings
+        self.lab = lab
+
+    def facts(self) -> Facts:
+        with self.start() as instance:
+            machine, system = split(observe(instance), execution="native")
+        return {"machine": machine, "system": {"kind": "host"} | system}
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[FolderInstance]:
+        with shared_folder(self.lab) as folder:
+            yield FolderInstance(lab=self.lab, folder=folder, inside=str(folder))

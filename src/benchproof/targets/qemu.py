@@ -1,0 +1,124 @@
+"""A Linux guest in QEMU: the probe is its only program. Each invocation is a cold boot of an x86-64 machine."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from benchproof.errors import NotSupported, UsageError
+from benchproof.guest import initramfs, kernels
+from benchproof.guest import machine as machines
+from benchproof.guest.wire import Wire
+from benchproof.model import Completed, Facts, Frozen, Lab
+from benchproof.quantities import Duration, Size
+from benchproof.targets.observed import observe, split
+
+_PUT_TIMEOUT_S = 120.0
+
+
+class _GuestInstance:
+    """A booted guest. A command that runs out of time takes the guest with it."""
+
+    probe = "/init"
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        return self._wire.run(argv, stdin=stdin, timeout_s=timeout_s)
+
+    def put(self, source: Path, name: str) -> str:
+        path = f"/tmp/{name}"  # noqa: S108 - a path inside the guest
+        self._wire.put(path, source.read_bytes(), timeout_s=_PUT_TIMEOUT_S)
+        return path
+
+
+class Qemu:
+    """Guests of one kernel on one machine."""
+
+    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+        """`kernel`: a path, or `debian:PACKAGE`; `accel`: auto tries KVM and says in the envelope what it was."""
+
+        kernel: str = "debian:linux-image-cloud-amd64"
+        vcpus: int = 1
+        memory: Size = Size(256 << 20)
+        accel: Literal["auto", "kvm", "tcg"] = "auto"
+        arguments: str = ""  # added to the kernel's command line
+        start_timeout: Duration = Duration(60)
+
+        def __post_init__(self) -> None:
+            if not 1 <= self.vcpus <= 255:
+                raise UsageError(f"vcpus: expected 1 to 255, found {self.vcpus}")
+            if not self.kernel.startswith(kernels.DEBIAN) and not Path(self.kernel).is_file():
+                what = "a folder" if Path(self.kernel).is_dir() else "no such file"
+                raise UsageError(
+                    f"kernel: expected a kernel image or '{kernels.DEBIAN}PACKAGE', found {what}: '{self.kernel}'"
+                )
+
+    def __init__(self, settings: Settings, lab: Lab) -> None:
+        self.settings = settings
+        self.lab = lab
+
+    @cached_property
+    def kernel(self) -> kernels.Kernel:
+        """Fetched at first use. Raises NotSupported."""
+        machines.emulator_version()
+        return kernels.find(self.settings.kernel, self.lab.cache)
+
+    @cached_property
+    def machine(self) -> machines.Machine:
+        """The machine with the accelerator that works. Raises NotSupported where KVM was demanded and does not."""
+        archive = self.lab.scratch / f"initramfs-{id(self)}"
+        archive.write_bytes(initramfs.build(self.lab.probe.read_bytes()))
+        emulated = machines.Machine(
+            kernel=self.kernel.path,
+            initramfs=archive,
+            accel="tcg",
+            cpu="max",
+            vcpus=self.settings.vcpus,
+            memory_mib=int(self.settings.memory) >> 20,
+            kernel_arguments=f"{machines.KERNEL_ARGUMENTS} {self.settings.arguments}".strip(),
+        )
+        return emulated if self.kvm_trouble(emulated) else emulated.with_kvm()
+
+    def kvm_trouble(self, emulated: machines.Machine) -> str:
+        """Why KVM is not used; empty if it is."""
+        if self.settings.accel == "tcg":
+            return 'the plan says accel = "tcg"'
+        trouble = machines.kvm_verdict(emulated, supervisor=self.lab.probe, cache=self.lab.cache)
+        if trouble and self.settings.accel == "kvm":
+            raise NotSupported(trouble, missing='a host where KVM boots guests, or accel = "tcg" in the plan')
+        return trouble
+
+    def facts(self) -> Facts:
+        with self.start() as instance:
+            observed_machine, system = split(observe(instance), execution=self.machine.accel)
+        declared = {
+            "emulator": machines.emulator_version(),
+            "accel": self.machine.accel,
+            "machine": self.machine.machine,
+            "memory_mib": str(self.machine.memory_mib),
+            "initramfs_sha256": hashlib.sha256(self.machine.initramfs.read_bytes()).hexdigest(),
+            "command": " ".join(self.machine.described().command("FD")),
+            "start": "cold boot",
+        }
+        if self.machine.accel == "tcg":
+            declared["accel_reason"] = self.kvm_trouble(self.machine)
+        return {
+            "machine": declared | observed_machine,
+            "system": {"kind": "qemu"} | self.kernel.facts | system,
+        }
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[_GuestInstance]:
+        with machines.boot(
+            self.machine,
+            supervisor=self.lab.probe,
+            timeout_s=float(self.settings.start_timeout),
+            log=self.lab.log,
+        ) as wire:
+            yield _GuestInstance(wire)

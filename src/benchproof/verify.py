@@ -1,0 +1,139 @@
+"""Says whether a run is what it claims to be: every hash, verdict of an oracle and figure, computed anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from benchproof import report
+from benchproof.envelope import fingerprint
+from benchproof.errors import BenchproofError, StoreError
+from benchproof.model import Frozen, Observation, Passed, Result
+from benchproof.plan import case_key
+from benchproof.store import bundle
+
+_GROWING = (bundle.RESULTS, bundle.WARMUPS)
+
+
+class Verdict(Frozen, frozen=True):
+    """`problems` is empty if the run can be trusted; `checked` counts what was looked at."""
+
+    run_id: str
+    state: str
+    problems: tuple[str, ...]
+    checked: dict[str, int]
+
+
+def verify(path: Path) -> Verdict:
+    """Look at everything and report all that is wrong. Raises StoreError only where there is no run at all."""
+    if not path.is_dir():
+        raise StoreError(f"no run at '{path}'; `benchproof list runs` shows what there is")
+    checked = dict.fromkeys(("files", "results", "oracles", "figures"), 0)
+    try:
+        run = bundle.load(path)
+    except StoreError as error:
+        return Verdict(run_id=path.name, state="unreadable", problems=(str(error),), checked=checked)
+    problems = [
+        *_manifest(run),
+        *_files(run, checked),
+        *_lines(run, checked),
+        *_logs(run),
+        *_envelopes(run),
+        *_oracles(run, checked),
+        *_figures(run, checked),
+    ]
+    return Verdict(run_id=run.manifest.run_id, state=run.manifest.state, problems=tuple(problems), checked=checked)
+
+
+def _manifest(run: bundle.Run) -> Iterator[str]:
+    if (run.path / bundle.MANIFEST).read_bytes() != bundle.encoded(run.manifest):
+        yield "manifest.json: its bytes are not those that benchproof writes"
+    if run.manifest.seal != bundle.seal_of(run.manifest):
+        yield "manifest.json: its seal does not fit its content"
+    if run.manifest.run_id != run.path.name:
+        yield f"the folder is called '{run.path.name}', the run '{run.manifest.run_id}'"
+
+
+def _files(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
+    """Of a run that is not complete, the growing files are held by their chains and the logs by the results."""
+    present = {str(file.relative_to(run.path)): file for file in bundle.members(run.path)}
+    for name, expected in run.manifest.files.items():
+        if name not in present:
+            yield f"{name}: missing"
+        elif hashlib.sha256(present[name].read_bytes()).hexdigest() != expected:
+            yield f"{name}: its hash is not the one in the manifest"
+        checked["files"] += 1
+    if run.manifest.state == "complete":
+        yield from (f"{name}: not in the manifest" for name in present if name not in run.manifest.files)
+
+
+def _lines(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
+    for name in _GROWING:
+        for number, (result, fits) in enumerate(bundle.read_lines(run.path / name), start=1):
+            checked["results"] += 1
+            if not fits:
+                yield f"{name}, line {number}: its chain does not fit: the line or one before it was changed"
+            if result.run_id != run.manifest.run_id:
+                yield f"{name}, line {number}: belongs to run '{result.run_id}'"
+            if result.envelope and result.envelope != run.target_envelopes.get(result.target):
+                yield f"{name}, line {number}: its envelope is not that of target '{result.target}'"
+
+
+def _logs(run: bundle.Run) -> Iterator[str]:
+    for result in (*run.warmups, *run.results):
+        for name, expected in zip(result.logs, result.log_hashes, strict=True):
+            log = run.path / name
+            if not log.resolve().is_relative_to((run.path / "logs").resolve()) or not log.is_file():
+                yield f"{name}: missing"
+            elif hashlib.sha256(log.read_bytes()).hexdigest() != expected:
+                yield f"{name}: its hash is not the one in its result"
+
+
+def _envelopes(run: bundle.Run) -> Iterator[str]:
+    for claimed, envelope in run.envelopes.items():
+        if fingerprint(envelope) != claimed:
+            yield f"envelope.json: the facts of {claimed[:23]}... do not have that hash"
+
+
+def _oracles(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
+    """The evidence is in the results: each oracle is asked again."""
+    try:
+        cases = {case.key: case.benchmark for case in report.plan_of(run).cases}
+    except BenchproofError as error:
+        yield f"manifest.json: its plan makes no sense to this version: {error}"
+        return
+    for result in (*run.warmups, *run.results):
+        benchmark = cases.get(case_key(result.target, result.benchmark, result.parameters))
+        if benchmark is None:
+            yield f"{_name(result)}: the plan has no such case"
+        elif isinstance(result.outcome, Passed):
+            checked["oracles"] += 1
+            seen = Observation(measurements=result.outcome.measurements, evidence=result.evidence)
+            yield from (f"{_name(result)}: recorded as passed, but {violation}" for violation in benchmark.verify(seen))
+
+
+def _figures(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
+    if run.manifest.state != "complete":
+        return
+    try:
+        published = msgspec.json.decode((run.path / bundle.REPORT).read_bytes(), type=report.Report)
+        anew = report.build(run)
+    except (OSError, msgspec.MsgspecError, BenchproofError) as error:
+        yield f"report.json: cannot be compared: {error}"
+        return
+    checked["figures"] = sum(len(row.cells) for row in anew.rows)
+    for row, again in zip(published.rows, anew.rows, strict=False):
+        yield from (
+            f"report.json: {row.metric} of '{target}' does not follow from the results"
+            for target in row.cells
+            if row.cells[target] != again.cells.get(target)
+        )
+    if msgspec.structs.replace(published, state=anew.state, warnings=()) != msgspec.structs.replace(anew, warnings=()):
+        yield "report.json: does not follow from the results"
+
+
+def _name(result: Result) -> str:
+    return f"{result.target}, {result.benchmark}, block {result.block}, attempt {result.attempt}"
