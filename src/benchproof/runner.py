@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -56,13 +56,13 @@ _SCRATCH_PREFIX = "benchproof-scratch-"
 class Progress(Protocol):
     """Someone who watches. Called between invocations, never within."""
 
-    def planned(self, invocations: int) -> None:
-        """How many invocations there will be."""
+    def planned(self, targets: Sequence[str]) -> None:
+        """The target of each invocation to come, in order."""
 
     def note(self, message: str) -> None:
         """Something that the user wants to know."""
 
-    def done(self, block: int, case: Case) -> None:
+    def done(self, block: int, target: str, benchmark: str) -> None:
         """One invocation has ended, with all its tries."""
 
 
@@ -150,10 +150,10 @@ class Session:
         todo = [
             (block, case) for block in blocks for case in self.plan.schedule(block) if not self.is_done(block, case)
         ]
-        self.progress.planned(len(todo))
+        self.progress.planned([case.target for _, case in todo])
         for block, case in todo:
             yield from self.invoke(block, case)
-            self.progress.done(block, case)
+            self.progress.done(block, case.target, case.name)
 
     def close(self) -> Report:
         """The run is complete: compute its report and seal the bundle."""

@@ -30,7 +30,6 @@ METHOD = (
     "An invocation gives one value, the median of its samples; a cell is the median of its invocations. "
     "A ratio is the Hodges-Lehmann estimate over pairs of one block, with the exact Wilcoxon signed-rank interval."
 )
-_NOISY_SPREAD = 0.15  # robust coefficient of variation above which a cell is marked
 _MAD_TO_SD = 1.4826
 
 
@@ -153,8 +152,6 @@ def _cell(results: Sequence[Result], metric: str) -> Cell:
     values = list(_values(results, metric).values()) if worst == "passed" else []
     middle = stats.median(values) if values else None
     spread = stats.mad(values) * _MAD_TO_SD / abs(middle) if middle and len(values) >= stats.LEAST_N else None
-    if spread is not None and spread > _NOISY_SPREAD:
-        notes.append(f"noisy: spread {spread:.0%} between invocations")
     return Cell(status=worst, n=len(values), median=middle, spread=spread, comparison=None, notes=tuple(notes))
 
 

@@ -22,9 +22,9 @@ from benchproof.process import Supervised, Tail
 
 EMULATOR = "qemu-system-x86_64"
 # The console is for the kernel's own words. The rest shortens the start: no self-tests of crypto code, no timer
-# calibration against a clock that emulation makes slow. `panic=-1` with -no-reboot ends QEMU on a panic.
+# calibration against a clock that emulation makes slow. An oops is a panic, and a panic ends QEMU (-no-reboot).
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet panic=-1 nokaslr random.trust_cpu=on no_timer_check lpj=10000000 cryptomgr.notests"
+    "console=ttyS0 quiet oops=panic panic=-1 nokaslr random.trust_cpu=on no_timer_check lpj=10000000 cryptomgr.notests"
 )
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _KVM_TIMEOUT_S = 10.0
@@ -86,6 +86,7 @@ def boot(machine: Machine, *, supervisor: Path, timeout_s: float, log: Callable[
             try:
                 _await_agent(wire, program, timeout_s)
                 yield wire
+                _refuse_crash(program)
             except TargetFailed as error:
                 program.stop()
                 raise type(error)(_with_last_words(str(error), console, complaints)) from error
@@ -109,6 +110,12 @@ def _await_agent(wire: Wire, program: Supervised, timeout_s: float) -> None:
             else f"ended before it served (exit status {status})"
         )
         raise StartFailed(f"the guest {how}") from error
+
+
+def _refuse_crash(program: Supervised) -> None:
+    """A number and then a crash is a crash."""
+    if program.wait(0) is not None:
+        raise TargetFailed("the guest ended by itself")
 
 
 def _with_last_words(message: str, console: Tail, complaints: Tail) -> str:
@@ -154,7 +161,7 @@ def _try_kvm(machine: Machine, supervisor: Path) -> str:
         ):
             return ""
     except TargetFailed as error:
-        return f"/dev/kvm did not boot a guest in {_KVM_TIMEOUT_S:g} s ({error})"
+        return f"/dev/kvm did not boot this guest within {_KVM_TIMEOUT_S:g} s: {str(error).partition(' (')[0]}"
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -379,9 +379,9 @@ static _Noreturn void pipe_writer(int control, int data)
     fill_chunk(chunk);
     while (read(control, &n, sizeof n) == (ssize_t)sizeof n)
         for (uint64_t i = 0; i < n; i++) {
-            if (PLANTED == SKIP_WORK && number == 3) _exit(0);
+            if (PLANTED == SKIP_WORK && number == 1) _exit(0);
             chunk[0] = number++;
-            if (PLANTED == WRONG_ANSWER && number == 3) ((char *)chunk)[1000] ^= 1;
+            if (PLANTED == WRONG_ANSWER && number == 1) ((char *)chunk)[1000] ^= 1;
             write_all(data, chunk, sizeof chunk);
         }
     _exit(0);
@@ -434,7 +434,7 @@ static _Noreturn void echo_partner(int in, int out)
 {
     uint64_t token;
     for (S.shared->served = 0; read_whole(in, &token, sizeof token) == 0; S.shared->served++) {
-        if (PLANTED == SKIP_WORK && S.shared->served == 5) _exit(0);
+        if (PLANTED == SKIP_WORK && S.shared->served == 1) _exit(0);
         token = answer_to(token);
         write_all(out, &token, sizeof token);
     }
@@ -531,7 +531,7 @@ static void futex_pingpong_prepare(void)
     if (futex(&S.shared->turn, FUTEX_WAKE, 1) < 0) unsupported("futex");
     if ((S.partner = fork_or_die()) == 0) {
         while (await_turn(OUR_TURN) == THEIR_TURN) {
-            if (PLANTED == SKIP_WORK && S.shared->served == 5) { S.shared->turn = OVER; _exit(1); }
+            if (PLANTED == SKIP_WORK && S.shared->served == 1) { S.shared->turn = OVER; _exit(1); }
             S.shared->token = (uint32_t)answer_to(S.shared->token);
             S.shared->served++;
             pass_turn(OUR_TURN);
@@ -884,15 +884,14 @@ static int facts(void)
 {
     struct utsname u;
     cpu_set_t cpus;
-    char cpu[256], clock[64], command_line[512];
+    char cpu[256], clock[64];
     CPU_ZERO(&cpus);
     if (uname(&u) || sched_getaffinity(0, sizeof cpus, &cpus)) die("facts");
     cpu_name(cpu, sizeof cpu);
     first_line_with("/sys/devices/system/clocksource/clocksource0/current_clocksource", "", clock, sizeof clock);
-    first_line_with("/proc/cmdline", "", command_line, sizeof command_line);
     printf("{\"os\":\"%s\",\"kernel\":\"%s\",\"kernel_build\":\"%s\",\"architecture\":\"%s\",\"cpu\":\"%s\",\"cpus\":\"%d\","
-           "\"clock_source\":\"%s\",\"page_bytes\":\"%ld\",\"kernel_command_line\":\"%s\"}\n",
-           u.sysname, u.release, u.version, u.machine, cpu, CPU_COUNT(&cpus), clock, sysconf(_SC_PAGESIZE), command_line);
+           "\"clock_source\":\"%s\",\"page_bytes\":\"%ld\"}\n",
+           u.sysname, u.release, u.version, u.machine, cpu, CPU_COUNT(&cpus), clock, sysconf(_SC_PAGESIZE));
     return 0;
 }
 

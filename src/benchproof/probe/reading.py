@@ -101,7 +101,7 @@ def _split(output: bytes) -> tuple[bytes, bytes]:
 def _line(text: bytes) -> _Line:
     try:
         line: _Line = _DECODER.decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LabInvalid(f"the probe's output is damaged: {error} in {text[:80]!r}") from error
     return line
 

@@ -14,6 +14,7 @@ _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
     "op/s": ((1e6, "Mop/s"), (1e3, "kop/s"), (1, "op/s")),
 }
 OTHER_SCALE = ((1.0, ""),)
+NOISY_SPREAD = 0.15  # robust coefficient of variation above which a cell shows it
 
 
 def scale(row: Row) -> tuple[float, str]:
@@ -38,6 +39,14 @@ def figure(value: float) -> str:
 
 def _exponent(value: float) -> int:
     return int(f"{value:e}".partition("e")[2])
+
+
+def figure_text(cell: Cell, divisor: float) -> str:
+    """The median, or the status where there is none; a spread between invocations is shown where it is large."""
+    if cell.median is None:
+        return cell.status
+    noisy = f" ±{cell.spread:.0%}" if cell.spread is not None and cell.spread > NOISY_SPREAD else ""
+    return figure(cell.median / divisor) + noisy
 
 
 def ratio_text(cell: Cell) -> str:
@@ -108,3 +117,4 @@ def coverage(report: Report) -> str:
 
 
 SIGNS = "+ better, - worse, ~ the interval holds 1"
+SPREAD = f"± is the robust spread between invocations where it is over {NOISY_SPREAD:.0%}"

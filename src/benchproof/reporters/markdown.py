@@ -18,7 +18,7 @@ def _head(report: Report) -> Iterator[str]:
     yield ""
     settings = f"{report.blocks} blocks, seed {report.seed}, varying {', '.join(report.vary)}"
     yield f"{report.created_at}, benchproof {report.version}, {settings}."
-    yield f"Coverage: **{layout.coverage(report)}**."
+    yield f"Coverage: **{layout.coverage(report)}**. Evidence: `runs/{report.run_id}/` (`results.jsonl`, `logs/`)."
     yield ""
     for warning in report.warnings:
         yield f"> **Note:** {_safe(warning)}"
@@ -37,15 +37,17 @@ def _table(report: Report) -> Iterator[str]:
         name = _safe(layout.question(report, row))
         yield f"| {name} | {unit} | {' | '.join(cells)} | {_status(row)} | {_marks(row, numbers)} |"
     yield ""
-    yield f"Medians over invocations; in brackets the 95 % interval of the ratio ({layout.SIGNS}). {report.method}"
+    yield f"Medians over invocations; in brackets the 95 % interval of the ratio ({layout.SIGNS}); {layout.SPREAD}."
+    yield report.method
     yield ""
 
 
 def _cell(cell: Cell, divisor: float) -> str:
+    text = layout.figure_text(cell, divisor)
     if cell.median is None:
-        return f"*{cell.status}*"
+        return f"*{text}*"
     ratio = layout.ratio_text(cell)
-    return layout.figure(cell.median / divisor) + (f"<br>{ratio}" if ratio else "")
+    return text + (f"<br>{ratio}" if ratio else "")
 
 
 def _status(row: Row) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -28,7 +29,7 @@ def _matrix(report: Report) -> Table:
     table = Table(
         title=f"run {report.run_id}: {layout.coverage(report)}",
         title_justify="left",
-        show_lines=False,
+        box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
     table.add_column("benchmark", no_wrap=True)
@@ -45,9 +46,9 @@ def _matrix(report: Report) -> Table:
 
 
 def _cell(cell: Cell, divisor: float) -> str:
+    number = layout.figure_text(cell, divisor)
     if cell.median is None:
-        return f"[yellow]{cell.status}[/]"
-    number = layout.figure(cell.median / divisor)
+        return f"[yellow]{number}[/]"
     if cell.comparison is None or cell.comparison.ratio is None:
         return number
     return f"{number}\n[{_COLOURS[cell.comparison.reading]}]{escape(layout.ratio_text(cell))}[/]"
@@ -66,7 +67,7 @@ def _marks(row: Row, numbers: dict[str, int]) -> str:
 def _below(console: Console, report: Report) -> None:
     console.print(
         f"Medians of {report.blocks} invocations, each verified; beneath, the ratio to the target behind the slash "
-        f"with its 95 % interval ({layout.SIGNS}). There is no total score.",
+        f"with its 95 % interval ({layout.SIGNS}); {layout.SPREAD}. There is no total score.",
         style="dim",
     )
     for target, reason in layout.contexts(report):

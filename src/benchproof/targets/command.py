@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchproof import process
 from benchproof.errors import NotSupported, UsageError
 from benchproof.model import Completed, Facts, Frozen, Lab
 from benchproof.targets.host import FolderInstance, Host, shared_folder
@@ -31,7 +30,7 @@ class _WrappedInstance(FolderInstance):
         words: list[str] = []
         for word in self._template:
             words += argv if word == "{argv}" else [word.replace("{dir}", str(self._folder))]
-        return process.run(words, supervisor=self._lab.probe, stdin=stdin, timeout_s=timeout_s, cwd=self._folder)
+        return self.run_here(words, stdin=stdin, timeout_s=timeout_s)
 
 
 class Command:

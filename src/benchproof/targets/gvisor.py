@@ -34,7 +34,7 @@ class _SandboxInstance(FolderInstance):
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         (self._home / "bundle" / "config.json").write_bytes(msgspec.json.encode(_specification(argv, self._folder)))
         words = [*self._runsc, "run", f"--bundle={self._home / 'bundle'}", f"benchproof-{uuid.uuid4().hex}"]
-        done = process.run(words, supervisor=self._lab.probe, stdin=stdin, timeout_s=timeout_s, cwd=self._home)
+        done = self.run_here(words, stdin=stdin, timeout_s=timeout_s)
         if done.exit_status == _RUNSC_FAILED and b"FATAL ERROR" in done.stderr:
             raise TargetFailed(f"runsc: {done.stderr[-300:].decode(errors='replace').strip().splitlines()[-1]}")
         return done

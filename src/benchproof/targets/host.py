@@ -24,13 +24,15 @@ class FolderInstance:
         self.probe = self.put(lab.probe, "probe")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
-        return process.run(
-            [*self._wrap, *argv],
-            supervisor=self._lab.probe,
-            stdin=stdin,
-            timeout_s=timeout_s,
-            cwd=self._folder,
-        )
+        return self.run_here([*self._wrap, *argv], stdin=stdin, timeout_s=timeout_s)
+
+    def run_here(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
+        """Run on the host, in the folder; what it says on standard error is kept with the invocation."""
+        supervisor = self._lab.probe
+        done = process.run(argv, supervisor=supervisor, stdin=stdin, timeout_s=timeout_s, cwd=self._folder)
+        if done.stderr:
+            self._lab.log("stderr", done.stderr)
+        return done
 
     def put(self, source: Path, name: str) -> str:
         shutil.copyfile(source, self._folder / name)

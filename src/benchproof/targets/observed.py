@@ -17,7 +17,7 @@ def observe(instance: Instance) -> dict[str, str]:
         raise TargetFailed(f"the probe could not ask for facts: {done.stderr[-200:].decode(errors='replace').strip()}")
     try:
         return msgspec.json.decode(done.stdout, type=dict[str, str])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise TargetFailed(f"the probe's facts are damaged: {error}") from error
 
 

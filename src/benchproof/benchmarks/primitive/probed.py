@@ -60,7 +60,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     def observe(self, done: Completed) -> Observation:
         """What the probe's output says. Raises InvocationError where it says nothing, or had wider authority."""
         reading = probe.read(done, self.definition.name)
-        evidence = reading.evidence | {"host_ns": str(done.elapsed_ns)}
+        evidence = reading.evidence | {"host_ns": str(done.elapsed_ns), "command": " ".join(self.arguments())}
         _check_authority(evidence)
         if not reading.samples_ns:
             return Observation(measurements=(), evidence=evidence)

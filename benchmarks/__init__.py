@@ -1,0 +1,17 @@
+"""Measures benchproof itself against named peers, in the same run and on the same machine.
+
+A tool that judges others must show what it costs and that its figures agree with those of tools people trust.
+`make bench` prints one table and keeps the raw figures in `benchmarks/results/`. Nothing here is asserted: a goal that
+is missed is a finding to read, and on a busy machine no finding at all, so each study says what else was running.
+
+One study is one file with one function that returns rows, and one line here.
+"""
+
+from __future__ import annotations
+
+STUDIES = {
+    "startup": "benchmarks.startup:study",
+    "getpid_vs_perf": "benchmarks.getpid_vs_perf:study",
+    "fork_exec_vs_hyperfine": "benchmarks.fork_exec_vs_hyperfine:study",
+    "quick_run": "benchmarks.quick_run:study",
+}

@@ -1,0 +1,69 @@
+"""What several test files share: a probe for this host, a lab, and transcripts as the probe writes them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+
+import pytest
+
+from benchproof import probe, runner
+from benchproof.model import Completed, Lab
+
+
+@pytest.fixture(scope="session")
+def host_probe() -> probe.Probe:
+    return runner.prepare_probe(runner.cache_folder())
+
+
+@pytest.fixture
+def lab(host_probe, tmp_path) -> runner.Room:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    return runner.Room(scratch=scratch, probe=host_probe.path)
+
+
+def lab_in(folder: Path, path: Path) -> Lab:
+    folder.mkdir(parents=True, exist_ok=True)
+    return runner.Room(scratch=folder, probe=path)
+
+
+def transcript(
+    benchmark: str = "syscall.getpid",
+    *,
+    samples: tuple[int, ...] = (1000, 1010, 990),
+    iterations: int = 10,
+    evidence: dict[str, object] | None = None,
+    **end: int,
+) -> bytes:
+    """The probe's output for a run that went well; keyword arguments change its last line."""
+    lines = [
+        {
+            "line": "begin",
+            "probe": 1,
+            "benchmark": benchmark,
+            "clock_step_ns": 20,
+            "clock_overhead_ns": 20.5,
+            "loop_overhead_ns": 0.3,
+            "iterations": iterations,
+        },
+        {"line": "warmup", "elapsed_ns": 1500},
+        *({"line": "sample", "elapsed_ns": elapsed} for elapsed in samples),
+    ]
+    known: dict[str, object] = {
+        "pid": 7,
+        "pid_sum": 7 * 100,
+        "entered_kernel": "yes",
+        "authority.capabilities": "0" * 16,
+        "authority.no_new_privileges": 1,
+    }
+    known |= evidence or {}
+    lines += [{"line": "evidence", "name": name, "value": str(value)} for name, value in known.items()]
+    body = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+    last = {"warmups": 1, "samples": len(samples), "operations": 100, "failures": 0, "wall_ns": 5000} | end
+    return body + json.dumps({"line": "end", **last, "crc32": zlib.crc32(body)}, separators=(",", ":")).encode() + b"\n"
+
+
+def completed(stdout: bytes, *, exit_status: int = 0, stderr: bytes = b"", elapsed_ns: int = 1_000_000) -> Completed:
+    return Completed(exit_status=exit_status, stdout=stdout, stderr=stderr, elapsed_ns=elapsed_ns)

@@ -1,0 +1,165 @@
+"""Every primitive benchmark on every target, and every oracle shown to fail."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchproof import probe, runner
+from benchproof.benchmarks import BENCHMARKS
+from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetFailed
+from benchproof.model import Failed, Invalid, Outcome, Passed, Target
+from benchproof.quantities import Duration
+from benchproof.targets import KINDS
+from benchproof.targets.fake import Fake
+from conftest import completed, lab_in, transcript
+
+NEEDS = {"host": "true", "bwrap": "bwrap", "gvisor": "runsc", "qemu": "qemu-system-x86_64"}
+
+
+def tiny(name: str) -> Any:
+    """The benchmark with as little work as it can do."""
+    small = {"samples": 2, "warmups": 1, "sample_time": Duration(0.0002), "budget": Duration(0.2)}
+    return msgspec.structs.replace(BENCHMARKS.load(name)(), **small)
+
+
+def outcome(benchmark: Any, target: Target) -> Outcome:
+    try:
+        return runner.judge(benchmark, benchmark.run(target))
+    except InvocationError as error:
+        return runner.outcome_of(error)
+
+
+class Started:
+    """A target that is started already: a guest boots once for all its benchmarks."""
+
+    def __init__(self, instance: Any) -> None:
+        self._instance = instance
+
+    def facts(self) -> dict[str, dict[str, str]]:
+        return {}
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Any]:
+        yield self._instance
+
+
+@pytest.fixture(scope="module", params=list(NEEDS))
+def started(request, host_probe, tmp_path_factory) -> Iterator[Target]:
+    if not shutil.which(NEEDS[request.param]):
+        pytest.skip(f"{NEEDS[request.param]} is not installed; `make setup` as root installs it")
+    kind = KINDS.load(request.param)
+    target = kind(kind.Settings(), lab_in(tmp_path_factory.mktemp(request.param), host_probe.path))
+    with target.start() as instance:
+        yield Started(instance)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS.own)
+def test_the_tiny_size_passes_with_verified_samples(started, name):
+    found = outcome(tiny(name), started)
+    assert isinstance(found, Passed), found
+    (measurement,) = found.measurements
+    assert measurement.metric.startswith(f"{name}.")
+    assert all(sample > 0 for sample in measurement.samples)
+    assert measurement.unit == ("bytes/s" if measurement.better == "higher" else "ns")
+    assert len(measurement.warmups) >= 1  # kept apart
+
+
+@pytest.fixture(scope="module", params=["SKIP_WORK", "WRONG_ANSWER"])
+def faulty(request, tmp_path_factory) -> Target:
+    """The host, with a probe whose operations skip the work or give a wrong answer."""
+    built = probe.build(runner.cache_folder(), defines=(f"PLANTED={request.param}",))
+    kind = KINDS.load("host")
+    return kind(kind.Settings(), lab_in(tmp_path_factory.mktemp("faulty"), built.path))
+
+
+@pytest.mark.parametrize("name", BENCHMARKS.own)
+def test_every_oracle_notices_skipped_work_and_wrong_answers(faulty, name):
+    found = outcome(tiny(name), faulty)
+    assert isinstance(found, Failed), found
+    assert found.violations
+
+
+def planted(fault: str, folder: Any) -> Target:
+    built = probe.build(runner.cache_folder(), defines=(f"PLANTED={fault}",))
+    kind = KINDS.load("host")
+    target: Target = kind(kind.Settings(), lab_in(folder, built.path))
+    return target
+
+
+def test_a_stopped_clock_is_noticed(tmp_path):
+    found = outcome(tiny("syscall.getpid"), planted("STOPPED_CLOCK", tmp_path))
+    assert isinstance(found, Failed)
+    assert "clock does not advance" in found.violations[0]
+
+
+def test_a_clock_that_runs_ahead_is_noticed(tmp_path):
+    long = msgspec.structs.replace(tiny("syscall.getpid"), samples=40, sample_time=Duration(0.02), budget=Duration(5))
+    found = outcome(long, planted("FAST_CLOCK", tmp_path))
+    assert isinstance(found, Failed)
+    assert "runs ahead" in found.violations[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has authority to be too wide")
+def test_authority_wider_than_declared_is_invalid(tmp_path):
+    found = outcome(tiny("syscall.getpid"), planted("WIDE_AUTHORITY", tmp_path))
+    assert isinstance(found, Invalid)
+    assert "authority wider than declared" in found.reason
+
+
+def answering(stdout: bytes, **more: Any) -> Fake:
+    return Fake(lambda _argv, _stdin, _files: completed(stdout, **more))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"evidence": {"pid_sum": 701}}, "pid_sum: expected 700, found 701"),
+        ({"evidence": {"entered_kernel": "no"}}, "entered_kernel"),
+        ({"evidence": {"pid": 0}}, "no number"),
+        ({"failures": 1}, "1 of 100 operations"),
+        ({"operations": 0}, "no operation"),
+        ({"wall_ns": 0}, "stood still"),
+        ({"wall_ns": 10**9}, "runs ahead"),
+        ({"samples": ()}, "no sample"),
+    ],
+)
+def test_evidence_that_does_not_fit_is_a_violation(changes, words):
+    samples = changes.pop("samples", (1000, 1010))
+    found = outcome(tiny("syscall.getpid"), answering(transcript(samples=samples, **changes)))
+    assert isinstance(found, Failed)
+    assert any(words in violation for violation in found.violations), found.violations
+
+
+def test_good_evidence_passes_so_that_the_faults_above_are_what_fails():
+    assert isinstance(outcome(tiny("syscall.getpid"), answering(transcript())), Passed)
+
+
+def test_a_slow_target_clock_is_noticed():
+    found = outcome(tiny("syscall.getpid"), answering(transcript(wall_ns=10**9), elapsed_ns=10 * 10**9))
+    assert isinstance(found, Failed)
+    assert "runs behind" in found.violations[0]
+
+
+def test_truncated_output_is_invalid_and_a_crash_is_failed():
+    assert isinstance(outcome(tiny("syscall.getpid"), answering(transcript()[:-30])), Invalid)
+    assert isinstance(outcome(tiny("syscall.getpid"), answering(transcript(), exit_status=-9)), Failed)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS.own)
+def test_the_definition_says_what_a_reader_must_know(name):
+    definition = BENCHMARKS.load(name).definition
+    assert definition.name == name
+    assert definition.question.endswith("?")
+    assert all((definition.mechanism, definition.without_posix, definition.oracle, definition.authority))
+
+
+def test_errors_of_an_invocation_become_the_outcome_that_they_name():
+    kinds = (TargetFailed("x"), NotSupported("x", missing="y"), LabInvalid("x"))
+    assert [type(runner.outcome_of(error)).__name__ for error in kinds] == ["Failed", "Unsupported", "Invalid"]
