@@ -141,8 +141,7 @@ class Session:
             self.tries[result.block, key] += 1
             if not isinstance(result.outcome, Invalid):
                 self.finished.add((result.block, key))
-            if isinstance(result.outcome, Unsupported) or result.target in self.settled:
-                self.said.add(key)
+            self._note_what_is_settled(result, key)
 
     def run(self) -> Iterator[Result]:
         """Every invocation that is still to be done, block by block, each on disk before it is yielded."""
@@ -167,7 +166,7 @@ class Session:
 
     def invoke(self, block: int, case: Case) -> Iterator[Result]:
         """One invocation; more of them while they are invalid and tries are left. Every try is recorded."""
-        if case.key in self.said:
+        if case.key in self.said or (block == WARMUP_BLOCK and case.target in self.settled):
             return  # it does not become supported from one block to the next
         for attempt in range(self.tries[block, case.key] + 1, self.plan.run.retries + 2):
             result = self._attempt(block, case, attempt)
@@ -175,8 +174,12 @@ class Session:
             yield result
             if not isinstance(result.outcome, Invalid):
                 break
-        if isinstance(result.outcome, Unsupported) or case.target in self.settled:
-            self.said.add(case.key)
+        self._note_what_is_settled(result, case.key)
+
+    def _note_what_is_settled(self, result: Result, key: CaseKey) -> None:
+        """Said once among the results that count is enough."""
+        if result.block != WARMUP_BLOCK and (isinstance(result.outcome, Unsupported) or result.target in self.settled):
+            self.said.add(key)
 
     def _attempt(self, block: int, case: Case, attempt: int) -> Result:
         self.lab.logs.clear()

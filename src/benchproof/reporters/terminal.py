@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 
-from rich import box
+from rich import box, markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from benchproof.analysis.matrix import Cell, Report, Row
@@ -22,6 +21,11 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
     console.print(_matrix(report))
     _below(console, report)
     return text.getvalue()
+
+
+def escape(text: str) -> str:
+    """Text from a bundle is neither markup nor a command to the terminal."""
+    return markup.escape("".join(character if character.isprintable() else "?" for character in text))
 
 
 def _matrix(report: Report) -> Table:

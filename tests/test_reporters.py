@@ -1,0 +1,138 @@
+"""Reporters lay out figures; they change none and let nothing out of a bundle become markup."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchproof.analysis.compare import Comparison
+from benchproof.analysis.matrix import Cell, Column, Report, Row
+from benchproof.analysis.stats import Interval
+from benchproof.reporters import FORMATS, layout
+
+RATIO = Comparison(ratio=Interval(estimate=2.0, low=1.9, high=2.1, confidence=0.95, n=6), reading="worse")
+
+
+def cell(
+    median: float | None = None, *, status: str = "passed", spread: float = 0.01, comparison=None, notes=()
+) -> Cell:
+    return Cell(
+        status=status, n=6, median=median, spread=spread if median else None, comparison=comparison, notes=notes
+    )
+
+
+def a_report(name: str = "syscall.getpid", *, note: str = "no such call", target: str = "other") -> Report:
+    cells = {
+        "base": cell(100.0),
+        target: cell(200.0, comparison=RATIO),
+        "absent": cell(status="unsupported", notes=(note,)),
+    }
+    row = Row(benchmark=name, parameters={}, tier=1, metric=f"{name}.latency", unit="ns", better="lower", cells=cells)
+    return Report(
+        run_id="20261120T000000Z-abcdef",
+        created_at="2026-11-20T00:00:00+00:00",
+        version="0",
+        state="complete",
+        blocks=6,
+        label="",
+        vary=("system",),
+        seed=1,
+        columns=tuple(Column(target=each, reference="base", envelope="sha256:x", context=()) for each in cells),
+        rows=(row,),
+        passed=2,
+        total=3,
+        statuses={"passed": 2, "unsupported": 1},
+        warnings=("a doubt",),
+        envelopes={"sha256:x": {"machine": {"command": "qemu-system-x86_64 -M pc"}}},
+        section_hashes={"sha256:x": {"machine": "sha256:y"}},
+    )
+
+
+@pytest.mark.parametrize("form", FORMATS.names())
+def test_every_format_shows_figures_status_reason_and_coverage(form):
+    text = FORMATS.load(form)(a_report())
+    assert "unsupported" in text
+    assert "no such call" in text
+    assert "syscall.getpid" in text
+    if form in {"terminal", "markdown"}:
+        assert "2/3 passed (1 unsupported)" in text
+        assert "2.00x [1.90, 2.10]" in text
+        assert "a doubt" in text
+
+
+def test_there_is_no_total_score_in_any_format():
+    for form in FORMATS.names():
+        assert FORMATS.load(form)(a_report()).count("score") == (form == "terminal")  # "There is no total score."
+
+
+def test_the_configuration_appendix_has_hashes_and_the_qemu_command():
+    text = FORMATS.load("markdown")(a_report())
+    assert all(each in text for each in ("sha256:x", "sha256:y", "qemu-system-x86_64 -M pc"))
+
+
+def test_csv_has_a_line_for_each_cell_in_base_units_unrounded():
+    report = msgspec.structs.replace(
+        a_report(), rows=(msgspec.structs.replace(a_report().rows[0], cells={"base": cell(100 / 3)}),)
+    )
+    (line,) = csv.DictReader(io.StringIO(FORMATS.load("csv")(report)))
+    assert float(line["median"]) == 100 / 3
+    assert (line["unit"], line["status"], line["ratio"]) == ("ns", "passed", "")
+
+
+def test_json_is_the_report_itself():
+    assert msgspec.json.decode(FORMATS.load("json")(a_report()), type=Report) == a_report()
+
+
+HOSTILE = "<script>alert(1)</script>|*b*`c`[red]d[/red]\n# heading"
+
+
+def test_hostile_names_and_notes_stay_text_in_markdown():
+    text = FORMATS.load("markdown")(a_report(HOSTILE, note=HOSTILE, target=HOSTILE))
+    assert "<script>" not in text
+    assert "\n# heading" not in text
+    bars = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| ")]
+    assert bars[0] == bars[1] == bars[2]  # head, rule, the one row: nothing opened another cell
+
+
+def test_hostile_names_stay_text_in_a_terminal():
+    assert "[red]d[/red]" in FORMATS.load("terminal")(a_report(HOSTILE))
+    assert "\x1b" not in FORMATS.load("terminal")(a_report("\x1b[2Jgone"))
+
+
+@given(st.floats(min_value=1e-3, max_value=1e12))
+def test_a_figure_keeps_four_significant_digits(value):
+    shown = float(layout.figure(value).replace(",", ""))
+    assert shown == pytest.approx(value, rel=5.01e-4)
+
+
+FIGURES = {0: "0", 94.412: "94.41", 1234.5: "1,234", 0.012345: "0.01235", 999.96: "1,000.0"}
+
+
+@pytest.mark.parametrize(("value", "shown"), FIGURES.items())
+def test_figures_look_like_this(value, shown):
+    assert layout.figure(value) == shown
+
+
+def test_a_row_is_shown_in_the_unit_of_its_smallest_figure():
+    row = msgspec.structs.replace(a_report().rows[0], cells={"a": cell(2e6), "b": cell(5e9)})
+    assert layout.scale(row) == (1e6, "ms")
+
+
+def test_a_large_spread_between_invocations_is_shown_with_the_figure():
+    assert layout.figure_text(cell(100.0, spread=0.3), 1) == "100.0 ±30%"
+    assert layout.figure_text(cell(100.0, spread=0.1), 1) == "100.0"
+
+
+def test_rows_of_one_benchmark_are_told_apart_by_what_differs():
+    one = a_report().rows[0]
+    rows = tuple(msgspec.structs.replace(one, parameters={"size": size, "samples": 3}) for size in (1, 2))
+    report = msgspec.structs.replace(a_report(), rows=rows)
+    assert [layout.question(report, row) for row in rows] == [
+        "syscall.getpid.latency size=1",
+        "syscall.getpid.latency size=2",
+    ]

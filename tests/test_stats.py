@@ -1,0 +1,107 @@
+"""The statistics against enumeration, published tables and simulated data with a known truth."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchproof.analysis import stats
+from benchproof.analysis.compare import paired
+
+numbers = st.lists(st.floats(min_value=0.1, max_value=1e9), min_size=6, max_size=20)
+
+
+@pytest.mark.parametrize("n", range(1, 11))
+def test_the_distribution_of_rank_sums_is_that_of_enumeration(n):
+    sums = [
+        sum(rank for rank, sign in zip(range(1, n + 1), signs, strict=True) if sign)
+        for signs in itertools.product((0, 1), repeat=n)
+    ]
+    assert stats._rank_sum_counts(n) == [sums.count(total) for total in range(n * (n + 1) // 2 + 1)]
+
+
+@pytest.mark.parametrize(
+    ("n", "critical"), [(6, 0), (7, 2), (8, 3), (9, 5), (10, 8), (15, 25), (20, 52), (25, 89), (30, 137)]
+)
+def test_critical_values_are_those_of_the_published_table(n, critical):
+    """Wilcoxon signed-rank, two-sided 5 %: Hollander, Wolfe and Chicken, table A.4; T <= critical rejects."""
+    assert stats._critical_rank(n, 0.95) == critical
+
+
+@pytest.mark.parametrize(("n", "confidence"), [(5, 0.95), (7, 0.99), (10, 0.999)])
+def test_below_the_least_n_there_is_no_interval(n, confidence):
+    assert stats._critical_rank(n, confidence) is None
+    assert stats._critical_rank(n + 1, confidence) is not None
+
+
+def test_six_pairs_give_the_extremes():
+    found = stats.hodges_lehmann([1, 2, 3, 4, 5, 6])
+    assert found is not None
+    assert (found.low, found.estimate, found.high) == (1, 3.5, 6)
+
+
+def test_five_pairs_give_nothing():
+    assert stats.hodges_lehmann([1, 2, 3, 4, 5]) is None
+
+
+@given(numbers)
+def test_the_estimate_lies_in_its_interval_and_shifts_with_the_data(values):
+    found, shifted = stats.hodges_lehmann(values), stats.hodges_lehmann([value + 7 for value in values])
+    assert found is not None
+    assert shifted is not None
+    assert min(values) <= found.low <= found.estimate <= found.high <= max(values)
+    assert math.isclose(shifted.estimate, found.estimate + 7, rel_tol=1e-9, abs_tol=1e-6)
+
+
+@given(numbers, st.floats(min_value=0.01, max_value=100))
+def test_a_ratio_of_scaled_values_is_the_scale(values, factor):
+    found = stats.ratio(values, [value * factor for value in values])
+    assert found is not None
+    assert math.isclose(found.low, factor, rel_tol=1e-9)
+    assert math.isclose(found.high, factor, rel_tol=1e-9)
+
+
+def test_a_ratio_needs_positive_values():
+    assert stats.ratio([1, 2, 3, 4, 5, 0], [1, 2, 3, 4, 5, 6]) is None
+
+
+@pytest.mark.parametrize("n", [6, 10])
+def test_the_interval_covers_the_truth_as_often_as_it_says(n):
+    """Log-normal pairs with a common, drifting factor, as a shared machine gives them; 2,000 experiments."""
+    draw = random.Random(f"coverage {n}")
+    hits = 0
+    for _ in range(2000):
+        drift = [draw.gauss(0, 0.5) for _ in range(n)]
+        base = [math.exp(each + draw.gauss(0, 0.1)) for each in drift]
+        new = [1.3 * math.exp(each + draw.gauss(0, 0.1)) for each in drift]
+        found = stats.ratio(base, new)
+        assert found is not None
+        hits += found.low <= 1.3 <= found.high
+    assert 0.94 <= hits / 2000 <= 0.985  # exact level: 96.9 % for n = 6, 95.1 % for n = 10
+
+
+@pytest.mark.parametrize(
+    ("factor", "better", "reading"),
+    [(2, "lower", "worse"), (2, "higher", "better"), (0.5, "lower", "better"), (0.5, "higher", "worse")],
+)
+def test_the_direction_of_a_metric_decides_what_is_better(factor, better, reading):
+    base = {block: 10.0 + block for block in range(6)}
+    found = paired(base, {block: value * factor for block, value in base.items()}, better)
+    assert found.reading == reading
+
+
+def test_an_interval_that_holds_one_is_no_difference():
+    base = dict.fromkeys(range(6), 10.0)
+    assert paired(base, {block: 9.0 + 0.5 * block for block in range(6)}, "lower").reading == "~"
+
+
+def test_only_blocks_that_both_have_are_paired_and_too_few_are_said():
+    base = dict.fromkeys(range(6), 10.0)
+    found = paired(base, dict.fromkeys(range(3, 9), 10.0), "lower")
+    assert found.ratio is None
+    assert found.reason.startswith("3 pairs: no interval")
