@@ -1,0 +1,276 @@
+"""Guests that misbehave: real QEMU, kernels written for the purpose, and a wire that is not fooled."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import subprocess
+import threading
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchproof import plan, process, runner
+from benchproof.errors import NotSupported, StartFailed, TargetFailed, UsageError
+from benchproof.guest import initramfs, kernels, machine
+from benchproof.guest.wire import Wire
+from benchproof.model import Failed
+from benchproof.quantities import Duration
+from benchproof.store import bundle
+from benchproof.targets import KINDS
+from benchproof.verify import verify
+
+# ---- the wire ----
+
+
+def frame(kind: bytes, payload: bytes) -> bytes:
+    head = b"BPw1" + kind + struct.pack("<I", len(payload))
+    return head + payload + struct.pack("<I", zlib.crc32(head[4:] + payload))
+
+
+HELLO = frame(b"H", b"benchproof-agent 1")
+EXIT_0 = frame(b"X", struct.pack("<i", 0))
+
+
+class Guest:
+    """Answers with fixed bytes, whatever it is asked, then closes or stays silent."""
+
+    def __init__(self, answer: bytes, *, close: bool = True) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        threading.Thread(target=self._say, args=(answer, close), daemon=True).start()
+
+    def _say(self, answer: bytes, close: object) -> None:
+        with contextlib.suppress(OSError):  # the host may have hung up
+            self.theirs.sendall(answer)
+            if close:
+                self.theirs.shutdown(socket.SHUT_WR)
+
+    def __enter__(self) -> Wire:
+        return Wire(self.ours)
+
+    def __exit__(self, *_: object) -> None:
+        self.ours.close()
+        self.theirs.close()
+
+
+def test_a_good_answer_is_taken():
+    with Guest(HELLO + frame(b"1", b"out") + frame(b"2", b"err") + frame(b"1", b"put") + EXIT_0) as wire:
+        wire.await_hello(timeout_s=5)
+        done = wire.run(["/x"], timeout_s=5)
+    assert (done.exit_status, done.stdout, done.stderr) == (0, b"output", b"err")
+
+
+LIES = {
+    "a wrong magic": (b"BPw2" + EXIT_0[4:], "no frame"),
+    "a wrong length": (EXIT_0[:5] + struct.pack("<I", 2**31) + EXIT_0[9:], "no frame"),
+    "a wrong checksum": (EXIT_0[:-1] + bytes([EXIT_0[-1] ^ 1]), "checksum does not fit"),
+    "a cut frame": (EXIT_0[:-2], "gone"),
+    "nothing": (b"", "gone"),
+    "an unknown type": (frame(b"?", b""), "out of turn"),
+    "a short exit status": (frame(b"X", b"\0"), "out of turn"),
+    "an error in words": (frame(b"E", b"flood: more than 16 MiB"), "refused: flood"),
+    "kernel log lines": (b"[    1.0] Kernel panic - not syncing", "no frame"),
+}
+
+
+@pytest.mark.parametrize(("answer", "words"), LIES.values(), ids=LIES)
+def test_a_lying_guest_is_a_failure(answer, words):
+    with pytest.raises(TargetFailed, match=words), Guest(answer) as wire:
+        wire.run(["/x"], timeout_s=5)
+
+
+def test_a_silent_guest_is_a_failure_and_no_hang():
+    with pytest.raises(TargetFailed, match="fell silent"), Guest(b"", close=False) as wire:
+        wire.run(["/x"], timeout_s=0.2)
+
+
+def test_a_flooding_guest_is_cut_off():
+    with pytest.raises(TargetFailed, match="more than 33 MiB"), Guest(frame(b"1", b"f" * 65536) * 600) as wire:
+        wire.run(["/x"], timeout_s=60)
+
+
+def test_a_guest_that_takes_nothing_is_a_failure_and_no_hang():
+    with pytest.raises(TargetFailed, match=r"does not take|silent"), Guest(b"", close=False) as wire:
+        wire.put("/x", b"x" * 10_000_000, timeout_s=0.3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_whatever_crash_the_wire(noise):
+    with Guest(noise) as wire, pytest.raises(TargetFailed):
+        wire.run(["/x"], timeout_s=5)
+
+
+# ---- kernels and initramfs ----
+
+
+def test_the_initramfs_is_one_that_cpio_reads(tmp_path):
+    archive = initramfs.build(b"probe")
+    assert archive == initramfs.build(b"probe")
+    assert archive.startswith(b"070701")
+    assert len(archive) % 4 == 0
+    names = [name for name in (b"dev", b"dev/console", b"init", b"TRAILER!!!") if name + b"\0" in archive]
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize("setting", ["/no/such/kernel", "/etc"])
+def test_a_kernel_that_is_no_file_is_refused_before_anything_runs(setting):
+    with pytest.raises(
+        UsageError, match=f"kernel: expected a kernel image.*found (no such file|a folder): '{setting}'"
+    ):
+        KINDS.load("qemu").Settings(kernel=setting)
+
+
+def test_an_image_that_is_no_kernel_is_unsupported_in_words(tmp_path):
+    image = tmp_path / "image"
+    image.write_bytes(b"not a kernel" * 1000)
+    with pytest.raises(NotSupported, match="neither an ELF file nor a bzImage"):
+        kernels.find(str(image), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["debian:no-such-package-at-all", "debian:../../etc/passwd", "debian:--help"])
+def test_a_package_that_cannot_be_fetched_is_unsupported(name, tmp_path):
+    with pytest.raises(NotSupported):
+        kernels.find(name, tmp_path)
+    assert list((tmp_path / "kernels").glob("*")) == []
+
+
+# ---- guests that boot badly ----
+
+needs_qemu = pytest.mark.skipif("not __import__('shutil').which('qemu-system-x86_64')", reason="QEMU is not installed")
+
+START = """
+.section .note.Xen, "a", @note
+.align 4
+.long 4, 4, 18
+.asciz "Xen"
+.long _start
+.text
+.globl _start
+_start: cli
+"""
+SAY = "mov ${byte}, %al\n mov ${port}, %dx\n outb %al, %dx\n"
+COM1, COM2 = 0x3F8, 0x2F8
+FOR_EVER = "1: jmp 1b\n"
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Assembles a kernel that does just this and that QEMU boots by its PVH note."""
+
+    def build(code: str) -> Path:
+        source, image = tmp_path / "kernel.S", tmp_path / "kernel.elf"
+        source.write_text(START + code)
+        script = tmp_path / "link.ld"
+        script.write_text(
+            "ENTRY(_start) PHDRS { text PT_LOAD FLAGS(7); note PT_NOTE FLAGS(4); } SECTIONS { . = 0x100000; "
+            ".note.Xen : { *(.note.Xen) } :text :note .text : { *(.text) } :text /DISCARD/ : { *(*) } }"
+        )
+        flags = ["-m32", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", f"-Wl,-T,{script}"]
+        subprocess.run(["cc", *flags, "-o", image, source], check=True)
+        return image
+
+    return build
+
+
+def boot_error(lab, kernel: Path, seconds: float = 3) -> StartFailed:
+    kind = KINDS.load("qemu")
+    target = kind(kind.Settings(kernel=str(kernel), accel="tcg", start_timeout=Duration(seconds)), lab)
+    with pytest.raises(StartFailed) as caught, target.start():
+        pass
+    return caught.value
+
+
+@needs_qemu
+def test_a_guest_that_never_boots_is_failed_within_its_time(lab, bare):
+    assert "did not serve within 3 s" in str(boot_error(lab, bare(FOR_EVER)))
+    assert [name for name, _ in lab.logs] == ["console"]
+
+
+@needs_qemu
+def test_a_guest_that_floods_its_console_costs_bounded_memory_and_keeps_head_and_tail(lab, bare):
+    letter = SAY.format(byte=ord("f"), port=COM1)
+    boot_error(lab, bare(SAY.format(byte=ord("A"), port=COM1) + f"2: {letter} jmp 2b\n"))
+    (console,) = (content for name, content in lab.logs if name == "console")
+    assert console.startswith(b"A")
+    assert len(console) <= (256 << 10) + 100
+
+
+@needs_qemu
+def test_a_guest_that_lies_on_the_wire_is_failed(lab, bare):
+    lie = "".join(SAY.format(byte=byte, port=COM2) for byte in b"BPw1H\xff\xff\xff\xff")
+    assert "no frame of the wire" in str(boot_error(lab, bare(lie + FOR_EVER), seconds=10))
+
+
+@needs_qemu
+def test_a_guest_that_resets_at_once_is_failed_and_not_waited_for(lab, bare):
+    error = boot_error(lab, bare("mov $0xfe, %al\n mov $0x64, %dx\n outb %al, %dx\n" + FOR_EVER), seconds=60)
+    assert "ended before it served" in str(error)
+
+
+@needs_qemu
+def test_a_panic_is_failed_with_the_kernel_s_own_words(lab):
+    kind = KINDS.load("qemu")
+    target = kind(kind.Settings(arguments="rdinit=/no/such/init init=/no/such/init", accel="tcg"), lab)
+    with pytest.raises(StartFailed, match="Kernel panic - not syncing"), target.start():
+        pass
+    assert any(b"Kernel panic" in content for _, content in lab.logs)
+
+
+REBOOT = """
+#include <sys/reboot.h>
+#include <unistd.h>
+int main(void) { return getppid() == 1 ? reboot(RB_AUTOBOOT) : 1; }
+"""
+
+
+@needs_qemu
+def test_a_guest_that_crashes_in_the_middle_of_a_command_is_failed(lab, tmp_path):
+    (tmp_path / "reboot.c").write_text(REBOOT)
+    subprocess.run(["cc", "-static", "-o", tmp_path / "reboot", tmp_path / "reboot.c"], check=True)
+    kind = KINDS.load("qemu")
+    target = kind(kind.Settings(accel="tcg"), lab)
+    with pytest.raises(TargetFailed, match="the guest is gone"), target.start() as instance:
+        instance.run([instance.put(tmp_path / "reboot", "reboot")], timeout_s=60)
+
+
+def test_a_number_followed_by_a_crash_is_a_crash(host_probe):
+    with process.Supervised(["true"], supervisor=host_probe.path) as program:
+        program.wait(30)
+        with pytest.raises(TargetFailed, match="ended by itself"):
+            machine._refuse_crash(program)
+
+
+@needs_qemu
+def test_kvm_that_is_demanded_and_does_not_work_is_unsupported(lab, bare):
+    kind = KINDS.load("qemu")
+    lab.cache = lab.scratch / "cache"
+    target = kind(kind.Settings(kernel=str(bare(FOR_EVER)), accel="kvm"), lab)
+    with pytest.raises(NotSupported, match="kvm") as caught:
+        target.facts()
+    assert "tcg" in caught.value.missing
+
+
+@needs_qemu
+def test_a_run_goes_on_without_the_guest_that_does_not_boot(tmp_path, bare, host_probe):
+    broken = {"kind": "qemu", "kernel": str(bare(FOR_EVER)), "accel": "tcg", "start_timeout": "2 s"}
+    document = {"targets": {"host": {}, "broken": broken}, "suites": {"s": {"benchmarks": ["syscall.getpid"]}}}
+    wanted = plan.parse(document, where="test", quick=True, blocks=1)
+
+    class Silent:
+        def planned(self, targets): ...
+        def note(self, message): ...
+        def done(self, block, target, benchmark): ...
+
+    with runner.begin(wanted, tmp_path / "home", host_probe, Silent()) as session:
+        results = list(session.run())
+        session.close()
+    run = bundle.load(session.out.path)
+    assert [type(r.outcome).__name__ for r in run.results if r.target == "host"] == ["Passed"]
+    (failed,) = (r for r in results if r.target == "broken")
+    assert isinstance(failed.outcome, Failed)
+    assert verify(run.path).problems == ()
