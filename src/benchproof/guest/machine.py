@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
+from benchproof.guest.monitor import Monitor
 from benchproof.guest.wire import Wire
 from benchproof.model import Frozen
 from benchproof.process import Supervised, Tail
@@ -32,6 +33,9 @@ _CONSOLE_FLOOD_BYTES = 64 << 20
 _LAST_WORDS = re.compile(rb"Kernel panic[^\r\n]*|Out of memory[^\r\n]*|Oops[^\r\n]*|probe: [^\r\n]*")
 
 
+Log = Callable[[str, bytes], None]
+
+
 class Machine(Frozen, frozen=True):
     """What is plugged together; together with kernel and initramfs, all that makes the guest."""
 
@@ -44,24 +48,36 @@ class Machine(Frozen, frozen=True):
     machine: str = "pc,acpi=off"
     kernel_arguments: str = KERNEL_ARGUMENTS
 
-    def command(self, wire: str) -> list[str]:
-        """The command line; `wire` is the descriptor of the socket to the agent."""
+    def command(self, *, wire: str, monitor: str, ram: str = "", restored: bool = False) -> list[str]:
+        """The command line. `wire` and `monitor` are descriptors of sockets; `ram` is a file that holds the memory.
+
+        A machine that is `restored` maps that file copy-on-write and waits for its state.
+        """
+        memory = (
+            f"memory-backend-file,id=ram,size={self.memory_mib}M,mem-path={ram},share={'off' if restored else 'on'}"
+        )
+        options = {
+            "-display": "none",
+            "-sandbox": _SANDBOX,
+            "-accel": self.accel,
+            "-machine": self.machine + (",memory-backend=ram" if ram else ""),
+            "-cpu": self.cpu,
+            "-smp": str(self.vcpus),
+            "-m": str(self.memory_mib),
+            "-kernel": str(self.kernel),
+            "-initrd": str(self.initramfs),
+            "-append": self.kernel_arguments,
+        } | ({"-object": memory} if ram else {})
+        channels = {
+            "file,id=console,path=/dev/stdout": ("-serial", "chardev:console"),
+            f"socket,id=wire,fd={wire}": ("-serial", "chardev:wire"),
+            f"socket,id=monitor,fd={monitor}": ("-mon", "chardev=monitor,mode=control"),
+        }
         return [
-            *(
-                EMULATOR,
-                "-nodefaults",
-                "-no-user-config",
-                "-no-reboot",
-                "-display",
-                "none",
-                "-sandbox",
-                _SANDBOX,
-            ),
-            *("-accel", self.accel, "-machine", self.machine, "-cpu", self.cpu),
-            *("-smp", str(self.vcpus), "-m", str(self.memory_mib)),
-            *("-kernel", str(self.kernel), "-initrd", str(self.initramfs), "-append", self.kernel_arguments),
-            *("-chardev", "file,id=console,path=/dev/stdout", "-serial", "chardev:console"),
-            *("-chardev", f"socket,id=wire,fd={wire}", "-serial", "chardev:wire"),
+            *(EMULATOR, "-nodefaults", "-no-user-config", "-no-reboot"),
+            *(word for option in options.items() for word in option),
+            *(word for channel, use in channels.items() for word in ("-chardev", channel, *use)),
+            *(("-incoming", "defer") if restored else ()),
         ]
 
     def with_kvm(self) -> Machine:
@@ -73,43 +89,61 @@ class Machine(Frozen, frozen=True):
         return msgspec.structs.replace(self, kernel=Path("KERNEL"), initramfs=Path("INITRAMFS"))
 
 
+class Guest:
+    """A QEMU that runs: the wire to its agent, its monitor, and what it says of itself."""
+
+    def __init__(self, program: Supervised, wire: socket.socket, monitor: socket.socket) -> None:
+        self.program = program
+        self.wire = Wire(wire)
+        self.monitor = Monitor(monitor)
+        self.console = Tail(program.stdout)
+        self.complaints = Tail(program.stderr)
+
+
 @contextlib.contextmanager
-def boot(machine: Machine, *, supervisor: Path, timeout_s: float, log: Callable[[str, bytes], None]) -> Iterator[Wire]:
+def launched(machine: Machine, *, supervisor: Path, log: Log, ram: str = "", restored: bool = False) -> Iterator[Guest]:
+    """Start QEMU; leaving the context ends it. A TargetFailed that passes gets the guest's last words."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = zip(*(map(stack.enter_context, socket.socketpair()) for _ in range(2)), strict=True)
+        wire, monitor = (str(each.fileno()) for each in theirs)
+        argv = machine.command(wire=wire, monitor=monitor, ram=ram, restored=restored)
+        descriptors = [each.fileno() for each in theirs]
+        program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors))
+        for each in theirs:
+            each.close()
+        guest = Guest(program, *ours)
+        try:
+            yield guest
+            _refuse_crash(program)
+        except TargetFailed as error:
+            program.stop()
+            raise type(error)(_with_last_words(str(error), guest)) from error
+        finally:
+            program.stop()
+            log("console", guest.console.text())
+            if guest.complaints.size_bytes:
+                log("qemu", guest.complaints.text())
+    if guest.console.size_bytes > _CONSOLE_FLOOD_BYTES:
+        raise TargetFailed(f"the guest flooded its console with {guest.console.size_bytes >> 20} MiB")
+
+
+@contextlib.contextmanager
+def boot(machine: Machine, *, supervisor: Path, timeout_s: float, log: Log, ram: str = "") -> Iterator[Guest]:
     """Boot a guest until its agent serves; leaving the context ends it. Raises StartFailed with its last words."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        argv = machine.command(str(theirs.fileno()))
-        with Supervised(argv, supervisor=supervisor, pass_fds=[theirs.fileno()]) as program:
-            theirs.close()
-            console, complaints = Tail(program.stdout), Tail(program.stderr)
-            wire = Wire(ours)
-            try:
-                _await_agent(wire, program, timeout_s)
-                yield wire
-                _refuse_crash(program)
-            except TargetFailed as error:
-                program.stop()
-                raise type(error)(_with_last_words(str(error), console, complaints)) from error
-            finally:
-                program.stop()
-                log("console", console.text())
-                if complaints.size_bytes:
-                    log("qemu", complaints.text())
-    if console.size_bytes > _CONSOLE_FLOOD_BYTES:
-        raise TargetFailed(f"the guest flooded its console with {console.size_bytes >> 20} MiB")
+    with launched(machine, supervisor=supervisor, log=log, ram=ram) as guest:
+        _await_agent(guest, timeout_s)
+        yield guest
 
 
-def _await_agent(wire: Wire, program: Supervised, timeout_s: float) -> None:
+def _await_agent(guest: Guest, timeout_s: float) -> None:
     try:
-        wire.await_hello(timeout_s=timeout_s)
+        guest.wire.await_hello(timeout_s=timeout_s)
     except TargetFailed as error:
-        status = program.wait(0.2)  # a machine that ended closes the wire a little before it can be waited for
-        how = (
-            f"did not serve within {timeout_s:g} s ({error})"
-            if status is None
-            else f"ended before it served (exit status {status})"
-        )
-        raise StartFailed(f"the guest {how}") from error
+        status = guest.program.wait(0.2)  # a machine that ended closes the wire a little before it can be waited for
+        late = f"did not serve within {timeout_s:g} s ({error})"
+        raise StartFailed(
+            f"the guest {late if status is None else f'ended before it served (exit status {status})'}"
+        ) from error
 
 
 def _refuse_crash(program: Supervised) -> None:
@@ -118,8 +152,8 @@ def _refuse_crash(program: Supervised) -> None:
         raise TargetFailed("the guest ended by itself")
 
 
-def _with_last_words(message: str, console: Tail, complaints: Tail) -> str:
-    found = _LAST_WORDS.search(console.text()) or re.search(rb"qemu[^\r\n]+", complaints.text())
+def _with_last_words(message: str, guest: Guest) -> str:
+    found = _LAST_WORDS.search(guest.console.text()) or re.search(rb"qemu[^\r\n]+", guest.complaints.text())
     return f"{message}: {found[0][:200].decode(errors='replace').strip()}" if found else message
 
 
@@ -141,9 +175,9 @@ def kvm_verdict(machine: Machine, *, supervisor: Path, cache: Path) -> str:
         return "/dev/kvm cannot be opened" if Path("/dev/kvm").exists() else "there is no /dev/kvm"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
     kernel = machine.kernel.stat()
-    key = hashlib.sha256(
-        f"{boot_id}{emulator_version()}{machine.command('')}{kernel.st_size}{kernel.st_mtime_ns}".encode()
-    ).hexdigest()
+    command = machine.described().command(wire="", monitor="")
+    parts = [boot_id, emulator_version(), command, kernel.st_size, kernel.st_mtime_ns]
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()
     verdict = cache / "kvm" / f"{key}.json"
     if not verdict.exists():
         verdict.parent.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,15 @@
 """The host's end of the wire to a guest's agent (`agent.c`): framed, checksummed, bounded in size and time.
 
 A frame is `BPw1`, a type, the length of the payload (32 bits, little endian), the payload, and the CRC-32 of type,
-length and payload. The host asks: `D` data for the next request, `P` put that data into a file, `R` run a command with
-that data as input. The guest says: `H` hello, `A` done, `1` and `2` output, `X` exit status, `E` an error in words.
-The serial port has no flow control: data goes out in small frames, each answered before the next.
+length and payload. The host asks: `D` data for the next request, `P` put that data into a file, `R` run a command
+with that data as input, `N` a nonce for fresh random numbers. The guest says: `H` hello, `A` done, `N` proof of
+freshness, `1` and `2` output, `X` exit status, `E` an error in words. The serial port has no flow control: data goes
+out in small frames, each answered before the next.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -15,14 +17,22 @@ import zlib
 from collections.abc import Sequence
 
 from benchproof.errors import TargetFailed
-from benchproof.model import Completed
+from benchproof.model import Completed, Frozen
 
 _MAGIC = b"BPw1"
 _HEAD = struct.Struct("<4scI")
 _CRC = struct.Struct("<I")
+_NONCE_BYTES = 32
 _FRAME_LIMIT_BYTES = 64 << 10
 _DATA_FRAME_BYTES = 2 << 10  # less than a tty buffers while its reader sleeps
 _OUTPUT_LIMIT_BYTES = 33 << 20  # both streams; the agent itself stops at 16 MiB each
+
+
+class Freshness(Frozen, frozen=True):
+    """What no two clones share (`random`), and what all clones of one boot do (`boot_id`)."""
+
+    random: str
+    boot_id: str
 
 
 class Wire:
@@ -36,6 +46,17 @@ class Wire:
         kind, payload = self._receive(time.monotonic() + timeout_s)
         if kind != b"H" or payload != b"benchproof-agent 1":
             raise TargetFailed(f"the guest's agent said {kind!r} {payload[:40]!r} where its hello was expected")
+
+    def freshen(self, *, timeout_s: float) -> Freshness:
+        """Reseed the guest's random numbers from a nonce of ours, and see that it is this guest that answers."""
+        nonce = os.urandom(_NONCE_BYTES)
+        deadline_s = time.monotonic() + timeout_s
+        self._send(b"N", nonce, deadline_s)
+        kind, payload = self._receive(deadline_s)
+        if kind != b"N" or not payload.startswith(nonce):
+            raise _refusal(kind, payload)
+        random, boot_id = payload[_NONCE_BYTES : 2 * _NONCE_BYTES], payload[2 * _NONCE_BYTES :]
+        return Freshness(random=random.hex(), boot_id=boot_id.decode(errors="replace"))
 
     def put(self, path: str, content: bytes, *, timeout_s: float) -> None:
         """Write a file in the guest, executable."""

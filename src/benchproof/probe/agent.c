@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/random.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -269,6 +271,24 @@ static void put_file(int wire, const char *path, const struct buffer *content)
     send_text(wire, 'A', "");
 }
 
+/* Proof of freshness: clones of one snapshot must not repeat random numbers. The host's nonce goes into the pool, the
+   generator is reseeded, and nonce, new random bytes and boot id go back. */
+static void freshen(int wire, const char *nonce, size_t size)
+{
+    enum { NONCE_BYTES = 32, BOOT_ID_BYTES = 36 };
+    struct { struct rand_pool_info head; char bytes[NONCE_BYTES]; } entropy = { .head = { 8 * NONCE_BYTES, NONCE_BYTES } };
+    char answer[2 * NONCE_BYTES + BOOT_ID_BYTES];
+    int pool = open("/dev/urandom", O_RDWR | O_CLOEXEC), boot_id = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (size != NONCE_BYTES) { send_text(wire, 'E', "nonce: expected 32 bytes"); return; }
+    memcpy(entropy.bytes, nonce, NONCE_BYTES);
+    memcpy(answer, nonce, NONCE_BYTES);
+    if (ioctl(pool, RNDADDENTROPY, &entropy) || ioctl(pool, RNDRESEEDCRNG) || read_exactly(pool, answer + NONCE_BYTES, NONCE_BYTES) ||
+        read_exactly(boot_id, answer + 2 * NONCE_BYTES, BOOT_ID_BYTES))
+        send_text(wire, 'E', strerror(errno));
+    else send_frame(wire, 'N', answer, sizeof answer);
+    close(pool), close(boot_id);
+}
+
 /* ---- process 1 of a guest ---- */
 
 static void mount_or_complain(const char *type, const char *where)
@@ -306,6 +326,7 @@ int serve_as_init(void)
             continue;
         }
         if (type == 'R') run_command(wire, payload, size, &staged);
+        else if (type == 'N') freshen(wire, payload, size);
         else if (type == 'P') put_file(wire, payload, &staged);
         else send_text(wire, 'E', "that was no frame of this protocol");
         empty(&staged);

@@ -1,16 +1,17 @@
-"""A Linux guest in QEMU: the probe is its only program. Each invocation is a cold boot of an x86-64 machine."""
+"""A Linux guest in QEMU (x86-64): the probe is its only program. Each invocation is a clone or a cold boot."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from benchproof.errors import NotSupported, UsageError
-from benchproof.guest import initramfs, kernels
+from benchproof.guest import initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.wire import Wire
 from benchproof.model import Completed, Facts, Frozen, Lab
@@ -41,12 +42,13 @@ class Qemu:
     """Guests of one kernel on one machine."""
 
     class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
-        """`kernel`: a path, or `debian:PACKAGE`; `accel`: auto tries KVM and says in the envelope what it was."""
+        """`kernel`: a path, or `debian:PACKAGE`; `accel`: auto tries KVM; `start`: a clone of a frozen guest."""
 
         kernel: str = "debian:linux-image-cloud-amd64"
         vcpus: int = 1
         memory: Size = Size(256 << 20)
         accel: Literal["auto", "kvm", "tcg"] = "auto"
+        start: Literal["snapshot", "cold"] = "snapshot"
         arguments: str = ""  # added to the kernel's command line
         start_timeout: Duration = Duration(60)
 
@@ -103,8 +105,8 @@ class Qemu:
             "machine": self.machine.machine,
             "memory_mib": str(self.machine.memory_mib),
             "initramfs_sha256": hashlib.sha256(self.machine.initramfs.read_bytes()).hexdigest(),
-            "command": " ".join(self.machine.described().command("FD")),
-            "start": "cold boot",
+            "command": " ".join(self.machine.described().command(wire="FD", monitor="FD")),
+            "start": self.settings.start,
         }
         if self.machine.accel == "tcg":
             declared["accel_reason"] = self.kvm_trouble(self.machine)
@@ -115,10 +117,21 @@ class Qemu:
 
     @contextlib.contextmanager
     def start(self) -> Iterator[_GuestInstance]:
-        with machines.boot(
+        with self._cold() if self.settings.start == "cold" else self._clone() as guest:
+            yield _GuestInstance(guest.wire)
+
+    def _cold(self) -> AbstractContextManager[machines.Guest]:
+        timeout_s = float(self.settings.start_timeout)
+        return machines.boot(self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log)
+
+    @contextlib.contextmanager
+    def _clone(self) -> Iterator[machines.Guest]:
+        frozen = snapshot.ensure(
             self.machine,
+            cache_folder=self.lab.cache,
             supervisor=self.lab.probe,
             timeout_s=float(self.settings.start_timeout),
             log=self.lab.log,
-        ) as wire:
-            yield _GuestInstance(wire)
+        )
+        with snapshot.restored(self.machine, frozen, supervisor=self.lab.probe, log=self.lab.log) as guest:
+            yield guest

@@ -1,0 +1,70 @@
+"""A thin synchronous client of QEMU's machine protocol (QMP); events are waited for, not polled.
+
+The QEMU project's own client is asynchronous; what is needed here is smaller than the bridge to it would be.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import socket
+from typing import Any
+
+from benchproof.errors import TargetFailed
+
+_TIMEOUT_S = 60.0
+_CHUNK_BYTES = 1 << 16
+
+
+class Monitor:
+    """Every method raises TargetFailed if QEMU refuses, falls silent or goes away."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        connection.settimeout(_TIMEOUT_S)
+        self._unread = b""
+        self._greeted = False
+
+    def execute(self, command: str, *, descriptor: int | None = None, **arguments: Any) -> Any:
+        """Run a command and return its result; `descriptor` is passed along, as `getfd` wants it."""
+        if not self._greeted:
+            self._greeted = True
+            self._receive()
+            self.execute("qmp_capabilities")
+        request = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+        rights = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+        try:
+            self._connection.sendmsg([request], rights)
+        except OSError as error:
+            raise TargetFailed(f"QEMU is gone ({command})") from error
+        while True:
+            answer = self._receive()
+            if "error" in answer:
+                raise TargetFailed(f"QEMU refused '{command}': {answer['error'].get('desc')}")
+            if "return" in answer:
+                return answer["return"]
+
+    def await_migration(self) -> None:
+        """Wait until a migration, in or out, is complete; needs the capability `events`."""
+        while True:
+            answer = self._receive()
+            status = answer.get("data", {}).get("status") if answer.get("event") == "MIGRATION" else ""
+            if status == "completed":
+                return
+            if status in {"failed", "cancelled"}:
+                raise TargetFailed(f"QEMU could not take or give the state of the guest: migration {status}")
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\n" not in self._unread:
+            try:
+                chunk = self._connection.recv(_CHUNK_BYTES)
+            except TimeoutError as error:
+                raise TargetFailed("QEMU's monitor fell silent") from error
+            except OSError as error:
+                raise TargetFailed("QEMU is gone") from error
+            if not chunk:
+                raise TargetFailed("QEMU is gone")
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

@@ -1,0 +1,166 @@
+"""Guests that start in tens of milliseconds: boot once, freeze, then map the frozen memory copy-on-write.
+
+The first start of a machine boots it with its memory in a file and lets QEMU write the rest of its state (0.3 MB)
+beside it. Each later start maps the same file privately and loads that state. A snapshot is keyed by the hash of all
+that made it; whatever does not fit its own record is made anew, never trusted. Source of the mechanism: QEMU's
+migration capability `x-ignore-shared`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from benchproof.errors import NotSupported, StartFailed, TargetFailed
+from benchproof.guest.machine import EMULATOR, Guest, Log, Machine, boot, launched
+from benchproof.model import Frozen
+
+CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least recently used go first
+_RECORD, _RAM, _STATE = "record.json", "ram", "state"
+_CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
+_RESTORE_TIMEOUT_S = 30.0
+
+
+class Record(Frozen, frozen=True):
+    """What a snapshot must be to be used."""
+
+    key: str
+    ram_sha256: str
+    state_sha256: str
+    boot_id: str
+
+
+class Snapshot(Frozen, frozen=True):
+    """A frozen guest on disk."""
+
+    folder: Path
+    record: Record
+
+
+def key_of(machine: Machine) -> str:
+    """The hash of everything that makes the guest: both programs, both images, every argument."""
+    emulator = shutil.which(EMULATOR) or EMULATOR
+    parts = [_file_hash(*_identity(path)) for path in (Path(emulator), machine.kernel, machine.initramfs)]
+    parts += machine.described().command(wire="", monitor="", ram=_RAM)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def ensure(machine: Machine, *, cache_folder: Path, supervisor: Path, timeout_s: float, log: Log) -> Snapshot:
+    """The snapshot of this machine, made now if there is none that is whole. Raises StartFailed, NotSupported."""
+    key = key_of(machine)
+    folder = cache_folder / "snapshots" / key
+    record = _trusted(folder, key)
+    if record is None:
+        with _only_one(folder.parent):
+            record = _trusted(folder, key) or _make(machine, key, folder, supervisor, timeout_s, log)
+            _evict(folder.parent, keep=folder)
+    with contextlib.suppress(OSError):  # a cache that can only be read is still good to read
+        os.utime(folder)
+    return Snapshot(folder=folder, record=record)
+
+
+@contextlib.contextmanager
+def restored(machine: Machine, snapshot: Snapshot, *, supervisor: Path, log: Log) -> Iterator[Guest]:
+    """A fresh clone that runs; leaving the context ends it. Raises StartFailed."""
+    ram = str(snapshot.folder / _RAM)
+    with launched(machine, supervisor=supervisor, log=log, ram=ram, restored=True) as guest:
+        try:
+            _wake(guest, snapshot)
+        except TargetFailed as error:
+            raise StartFailed(f"the frozen guest did not wake up: {error}") from error
+        yield guest
+
+
+def _wake(guest: Guest, snapshot: Snapshot) -> None:
+    guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
+    with (snapshot.folder / _STATE).open("rb") as state:
+        guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
+        guest.monitor.execute("migrate-incoming", uri="fd:state")
+    guest.monitor.await_migration()
+    guest.monitor.execute("cont")
+    fresh = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S)
+    if fresh.boot_id != snapshot.record.boot_id:
+        raise TargetFailed("it is not the one that was frozen, its boot id differs")
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two runs that start at once make a snapshot once. Raises NotSupported where the cache cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        missing = f'make room in, or write access to, {folder}; or start = "cold" in the plan'
+        raise NotSupported(f"cannot write a snapshot: {error.strerror}", missing=missing) from error
+
+
+def _make(machine: Machine, key: str, folder: Path, supervisor: Path, timeout_s: float, log: Log) -> Record:
+    draft = folder.with_name(".new")
+    for stale in (draft, folder):
+        shutil.rmtree(stale, ignore_errors=True)
+    draft.mkdir()
+    try:
+        record = _freeze(machine, key, draft, supervisor=supervisor, timeout_s=timeout_s, log=log)
+        (draft / _RECORD).write_bytes(msgspec.json.encode(record))
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return record
+
+
+def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeout_s: float, log: Log) -> Record:
+    with boot(machine, supervisor=supervisor, timeout_s=timeout_s, log=log, ram=str(draft / _RAM)) as guest:
+        boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
+        guest.monitor.execute("stop")
+        guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
+        with (draft / _STATE).open("wb") as state:
+            guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
+            guest.monitor.execute("migrate", uri="fd:state")
+        guest.monitor.await_migration()
+    return Record(key=key, ram_sha256=_sha256(draft / _RAM), state_sha256=_sha256(draft / _STATE), boot_id=boot_id)
+
+
+def _trusted(folder: Path, key: str) -> Record | None:
+    """The record of a snapshot whose files are those that were written; None for anything else."""
+    try:
+        record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
+        found = tuple(_file_hash(*_identity(folder / name)) for name in (_RAM, _STATE))
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return record if (record.key, record.ram_sha256, record.state_sha256) == (key, *found) else None
+
+
+def _evict(folder: Path, *, keep: Path) -> None:
+    """Throw away the least recently used until the rest is within the limit; who runs from one keeps his mapping."""
+    snapshots = [each for each in folder.iterdir() if each.is_dir()]
+    used = {each: sum(file.stat().st_blocks * 512 for file in each.iterdir()) for each in snapshots}
+    for each in sorted(snapshots, key=lambda each: each.stat().st_mtime):
+        if sum(used.values()) > CACHE_LIMIT_BYTES and each != keep:
+            shutil.rmtree(each, ignore_errors=True)
+            del used[each]
+
+
+def _identity(path: Path) -> tuple[Path, int, int, int]:
+    status = path.stat()
+    return path, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@cache
+def _file_hash(path: Path, *_identity: int) -> str:
+    """Hashed once for as long as the file is the same to the file system: a start does not pay for 256 MiB."""
+    return _sha256(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
