@@ -6,6 +6,12 @@ set -eu
 python=$1 venv=$2
 cd "$(dirname "$0")/.."
 
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+    echo "setup: expected Python 3.11 or newer as '$python', found $("$python" --version 2>&1 | head -n 1)" >&2
+    echo "setup: name another one: make PYTHON=python3.12" >&2
+    exit 2
+}
+
 # command -> Debian package that brings it
 needs="cc:gcc ld:libc6-dev musl-gcc:musl-tools qemu-system-x86_64:qemu-system-x86 bwrap:bubblewrap runsc:runsc crun:crun lz4:lz4 zstd:zstd xz:xz-utils"
 missing=""
@@ -27,10 +33,6 @@ if [ -n "$missing" ]; then
     fi
 fi
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "setup: expected Python 3.11 or newer, found $("$python" --version 2>&1); say make PYTHON=python3.12" >&2
-    exit 2
-}
 stamp="$venv/.ready"
 wanted=$(cat pyproject.toml constraints.txt | cksum; "$python" --version)
 if [ ! -x "$venv/bin/benchproof" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then

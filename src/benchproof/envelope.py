@@ -33,6 +33,7 @@ _FACET_OF: dict[str, Facet] = {
     "authority": "authority",
 }
 _EMULATION = "execution"
+_EXPLANATION = "_reason"  # says why another fact is as it is, and changes no number itself
 _SYS_CPU = Path("/sys/devices/system/cpu")
 DECLARED_AUTHORITY = {"capabilities": "none", "no_new_privileges": "yes"}
 
@@ -87,7 +88,7 @@ def differences(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> tupl
         for section in _FACET_OF
         for before, after in [(base.sections.get(section, {}), new.sections.get(section, {}))]
         for fact in sorted(before.keys() | after.keys())
-        if before.get(fact) != after.get(fact)
+        if before.get(fact) != after.get(fact) and not fact.endswith(_EXPLANATION)
     ]
     return tuple(sorted(found, key=lambda difference: (difference.allowed, difference.fact != _EMULATION)))
 

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -39,13 +40,15 @@ Log = Callable[[str, bytes], None]
 class Machine(Frozen, frozen=True):
     """What is plugged together; together with kernel and initramfs, all that makes the guest."""
 
+    probe: ClassVar[str] = "/init"  # where the probe lies in the initramfs
+
     kernel: Path
     initramfs: Path
     accel: str  # kvm | tcg
     cpu: str
     vcpus: int
     memory_mib: int
-    machine: str = "pc,acpi=off"
+    machine: str = "pc"  # with ACPI: its clocks are the reference without which the TSC is often not usable
     kernel_arguments: str = KERNEL_ARGUMENTS
 
     def command(self, *, wire: str, monitor: str, ram: str = "", restored: bool = False) -> list[str]:

@@ -120,6 +120,7 @@ def _make(machine: Machine, key: str, folder: Path, supervisor: Path, timeout_s:
 
 def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeout_s: float, log: Log) -> Record:
     with boot(machine, supervisor=supervisor, timeout_s=timeout_s, log=log, ram=str(draft / _RAM)) as guest:
+        guest.wire.run([machine.probe, "settle"], timeout_s=timeout_s)
         boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
         guest.monitor.execute("stop")
         guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)

@@ -6,6 +6,7 @@ static const char USAGE[] =
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe list                  the names that `bench` knows\n"
     "  probe supervise FD ARGV...  run ARGV; when FD (a pipe) closes, end it and all its descendants\n"
+    "  probe settle                wait until the kernel has settled on its clock, at most 5 s\n"
     "  probe cat [FILE] | exit N | crash | hang | flood BYTES      self-tests of a target\n"
     "  (as process 1)              serve framed commands on /dev/ttyS1\n"
     "\n"
@@ -617,12 +618,12 @@ static volatile uint64_t *word_of_page(uint64_t page) { return (volatile uint64_
 
 static void mmap_fault_batch(uint64_t n)
 {
-    for (uint64_t done = 0; done < n;) {
+    for (uint64_t done = 0; done < n; done += FAULT_PAGES) {
         if (S.source) S.failures += munmap(S.source, FAULT_PAGES * PAGE) != 0;
         S.source = mmap(NULL, FAULT_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (S.source == MAP_FAILED) { S.source = NULL; S.failures += n - done; return; }
         madvise(S.source, FAULT_PAGES * PAGE, MADV_NOHUGEPAGE);
-        for (uint64_t page = 0; page < FAULT_PAGES && done < n; page++, done++) {
+        for (uint64_t page = 0; page < FAULT_PAGES; page++) {
             volatile uint64_t *word = word_of_page(page);
             if (PLANTED != SKIP_WORK || page != FAULT_PAGES / 2) *word = page + (PLANTED == WRONG_ANSWER ? 2 : 1);
             S.failures += word[1] != 0; /* the rest of a fresh page is zero; reading it first would be a second fault */
@@ -750,27 +751,33 @@ static const struct benchmark {
     void (*prepare)(void);
     void (*batch)(uint64_t iterations);
     void (*finish)(void);
+    uint64_t granule; /* a batch is a multiple of as many operations, so that all batches do the same work */
 } BENCHMARKS[] = {
-    { "syscall.getpid", nothing, getpid_batch, getpid_finish },
-    { "syscall.read_null", read_null_prepare, read_null_batch, device_evidence },
-    { "syscall.write_null", write_null_prepare, write_null_batch, device_evidence },
-    { "syscall.stat", stat_prepare, stat_batch, stat_finish },
-    { "syscall.open_close", open_close_prepare, open_close_batch, open_close_finish },
-    { "ipc.pipe", pipe_prepare, pipe_batch, pipe_finish },
-    { "ipc.pipe_pingpong", pipe_pingpong_prepare, echo_batch, echo_finish },
-    { "ipc.unix_pingpong", unix_pingpong_prepare, echo_batch, echo_finish },
-    { "ipc.futex_pingpong", futex_pingpong_prepare, futex_pingpong_batch, futex_pingpong_finish },
-    { "process.fork_exit", nothing, fork_exit_batch, children_finish },
-    { "process.fork_exec", nothing, fork_exec_batch, children_finish },
-    { "process.thread_create", nothing, thread_create_batch, threads_finish },
-    { "memory.mmap_fault", nothing, mmap_fault_batch, mmap_fault_finish },
-    { "memory.mprotect", mprotect_prepare, mprotect_batch, mprotect_finish },
-    { "memory.memcpy", memcpy_prepare, memcpy_batch, memcpy_finish },
-    { "timer.wake", timer_wake_prepare, timer_wake_batch, timer_wake_finish },
+    { "syscall.getpid", nothing, getpid_batch, getpid_finish, 1 },
+    { "syscall.read_null", read_null_prepare, read_null_batch, device_evidence, 1 },
+    { "syscall.write_null", write_null_prepare, write_null_batch, device_evidence, 1 },
+    { "syscall.stat", stat_prepare, stat_batch, stat_finish, 1 },
+    { "syscall.open_close", open_close_prepare, open_close_batch, open_close_finish, 1 },
+    { "ipc.pipe", pipe_prepare, pipe_batch, pipe_finish, 1 },
+    { "ipc.pipe_pingpong", pipe_pingpong_prepare, echo_batch, echo_finish, 1 },
+    { "ipc.unix_pingpong", unix_pingpong_prepare, echo_batch, echo_finish, 1 },
+    { "ipc.futex_pingpong", futex_pingpong_prepare, futex_pingpong_batch, futex_pingpong_finish, 1 },
+    { "process.fork_exit", nothing, fork_exit_batch, children_finish, 1 },
+    { "process.fork_exec", nothing, fork_exec_batch, children_finish, 1 },
+    { "process.thread_create", nothing, thread_create_batch, threads_finish, 1 },
+    { "memory.mmap_fault", nothing, mmap_fault_batch, mmap_fault_finish, FAULT_PAGES },
+    { "memory.mprotect", mprotect_prepare, mprotect_batch, mprotect_finish, 2 },
+    { "memory.memcpy", memcpy_prepare, memcpy_batch, memcpy_finish, 1 },
+    { "timer.wake", timer_wake_prepare, timer_wake_batch, timer_wake_finish, 1 },
 };
 enum { BENCHMARK_COUNT = sizeof BENCHMARKS / sizeof *BENCHMARKS };
 
 /* ---- measuring one benchmark ---- */
+
+static uint64_t whole_batches(const struct benchmark *benchmark, uint64_t n)
+{
+    return (n + benchmark->granule - 1) / benchmark->granule * benchmark->granule;
+}
 
 static uint64_t timed(const struct benchmark *benchmark, uint64_t iterations, uint64_t *wall_ns)
 {
@@ -786,7 +793,7 @@ static uint64_t timed(const struct benchmark *benchmark, uint64_t iterations, ui
 /* Iterations that fill `goal_ns`; gives up growing when the budget's quarter is spent on trying. */
 static uint64_t calibrate(const struct benchmark *benchmark, uint64_t goal_ns, uint64_t *wall_ns)
 {
-    uint64_t n = 1;
+    uint64_t n = whole_batches(benchmark, 1);
     for (;;) {
         uint64_t before = *wall_ns;
         (void)timed(benchmark, n, wall_ns);
@@ -794,7 +801,7 @@ static uint64_t calibrate(const struct benchmark *benchmark, uint64_t goal_ns, u
         if (elapsed >= goal_ns || *wall_ns > S.budget_ns / 4 || S.failures) return n;
         if (n > (1ull << 32)) { errno = 0; die("the clock does not advance"); }
         uint64_t wanted = elapsed ? n * goal_ns / elapsed + 1 : n * 100;
-        n = wanted > n * 100 ? n * 100 : wanted > n ? wanted : n + 1;
+        n = whole_batches(benchmark, wanted > n * 100 ? n * 100 : wanted > n ? wanted : n + 1);
     }
 }
 
@@ -829,7 +836,7 @@ static int bench(const struct benchmark *benchmark)
         PROBE_VERSION, benchmark->name, step_ns, clock_overhead_ns(), loop_overhead_ns());
 
     benchmark->prepare();
-    uint64_t n = S.fixed_iterations ? S.fixed_iterations : calibrate(benchmark, goal_ns, &wall_ns);
+    uint64_t n = S.fixed_iterations ? whole_batches(benchmark, S.fixed_iterations) : calibrate(benchmark, goal_ns, &wall_ns);
     uint64_t warmups = 0, samples = 0;
     while (warmups < S.warmups && (warmups == 0 || wall_ns < S.budget_ns / 2) && !S.failures)
         warmup_ns[warmups++] = timed(benchmark, n, &wall_ns);

@@ -24,7 +24,7 @@ _PUT_TIMEOUT_S = 120.0
 class _GuestInstance:
     """A booted guest. A command that runs out of time takes the guest with it."""
 
-    probe = "/init"
+    probe = machines.Machine.probe
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
