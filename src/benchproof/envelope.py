@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
@@ -48,7 +49,8 @@ class Difference(Frozen, frozen=True):
     allowed: bool
 
     def __str__(self) -> str:
-        return f"{self.section}.{self.fact}: {self.base or 'absent'} against {self.new or 'absent'}"
+        base, new = (textwrap.shorten(value, 60, placeholder="...") or "absent" for value in (self.base, self.new))
+        return f"{self.section}.{self.fact}: {base} against {new}"
 
 
 def capture(target: Facts, probe: dict[str, str]) -> Envelope:

@@ -110,6 +110,23 @@ def contexts(report: Report) -> Iterator[tuple[str, str]]:
             )
 
 
+def settings(report: Report) -> str:
+    """How the run was made."""
+    return f"benchproof {report.version}, {report.blocks} blocks, seed {report.seed}, varying {', '.join(report.vary)}"
+
+
+def configuration(report: Report, column: Column) -> str:
+    """One line that tells a target from others: its hash, its kernel, how it runs, the command that starts it."""
+    sections = report.envelopes.get(column.envelope)
+    if sections is None:
+        return f"{column.target}: not described, it could not be started"
+    machine, system = sections.get("machine", {}), sections.get("system", {})
+    words = (system.get("kernel_package", system.get("kernel")), system.get("version"), machine.get("execution"))
+    command = machine.get("command", system.get("command", ""))
+    described = ", ".join(word for word in words if word)
+    return f"{column.target}: {column.envelope[:19]}, {described}" + (f"; {command}" if command else "")
+
+
 def coverage(report: Report) -> str:
     """How much of what was asked has an answer."""
     others = ", ".join(f"{count} {status}" for status, count in report.statuses.items() if status != "passed")

@@ -16,8 +16,7 @@ def render(report: Report) -> str:
 def _head(report: Report) -> Iterator[str]:
     yield f"# benchproof run {report.run_id}"
     yield ""
-    settings = f"{report.blocks} blocks, seed {report.seed}, varying {', '.join(report.vary)}"
-    yield f"{report.created_at}, benchproof {report.version}, {settings}."
+    yield f"{report.created_at}, {layout.settings(report)}."
     yield f"Coverage: **{layout.coverage(report)}**. Evidence: `runs/{report.run_id}/` (`results.jsonl`, `logs/`)."
     yield ""
     for warning in report.warnings:

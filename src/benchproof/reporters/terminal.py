@@ -80,3 +80,6 @@ def _below(console: Console, report: Report) -> None:
         console.print(f"{number}: {escape(note)}", style="yellow")
     for warning in report.warnings:
         console.print(f"note: {escape(warning)}", style="yellow")
+    console.print(f"\nConfiguration (all of it: --format markdown); {escape(layout.settings(report))}", style="dim")
+    for column in report.columns:
+        console.print(f"  {escape(layout.configuration(report, column))}", style="dim")
