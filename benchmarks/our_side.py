@@ -6,6 +6,7 @@ The peer runs in the same started instance, so both have the same supervisor, en
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from statistics import median
 
@@ -30,3 +31,14 @@ def verified_median(question: Probed, instance: FolderInstance) -> float:
     if not isinstance(outcome, Passed):
         raise RuntimeError(f"expected a right answer of '{question.definition.name}', found {outcome}")
     return median(outcome.measurements[0].samples)
+
+
+@contextlib.contextmanager
+def on_one_cpu() -> Iterator[None]:
+    """All that is started meanwhile, whoever starts it, stays on the last CPU that we may use."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

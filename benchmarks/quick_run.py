@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.rows import ROOT, Row, clean_environment
-from benchproof.model import Frozen, Passed, Result
+from benchmarks.rows import ROOT, Row, clean_environment, with_neighbours
+from benchproof.model import Frozen, Invalid, Passed, Result
 from benchproof.store import bundle
 
 _TIMEOUT_S = 1800.0
@@ -31,6 +31,7 @@ class _Cost(Frozen, frozen=True):
     harness_cpu_s: float
     children_cpu_s: float
     results: tuple[Result, ...]
+    disturbed: bool = False
 
 
 class _Usage(Frozen, frozen=True):
@@ -45,7 +46,8 @@ def study() -> Sequence[Row]:
 
 
 def _rows(targets: str, goal_s: float) -> list[Row]:
-    cost = _run("--targets", targets)
+    cost, around = with_neighbours(lambda: _run("--targets", targets))
+    cost = msgspec.structs.replace(cost, disturbed=around.disturbing)
     what = f"quick run of {targets}"
     goals = {f"{what}: wall": f"<= {goal_s} s", f"{what}: harness CPU": f"<= {_SHARE_GOAL:.0%}"}
     if reason := _incomplete(cost.results):
@@ -55,9 +57,13 @@ def _rows(targets: str, goal_s: float) -> list[Row]:
 
 
 def _incomplete(results: Sequence[Result]) -> str:
-    """A run that skipped something is faster for the wrong reason."""
-    lacking = sorted({f"{each.target} {each.benchmark}" for each in results if not isinstance(each.outcome, Passed)})
-    return f"not everything was measured: {', '.join(lacking[:5])}" if lacking else ""
+    """A run that skipped something is faster for the wrong reason; an invalid invocation did run, most often thrice."""
+    lacking = [
+        f"{each.target} {each.benchmark} {msgspec.json.encode(each.outcome).decode()}"
+        for each in results
+        if not isinstance(each.outcome, Passed | Invalid)
+    ]
+    return f"{len(lacking)} invocations gave no figure: {'; '.join(lacking[:3])}" if lacking else ""
 
 
 def _wall_row(what: str, cost: _Cost, goal: str, goal_s: float) -> Row:
@@ -72,6 +78,7 @@ def _wall_row(what: str, cost: _Cost, goal: str, goal_s: float) -> Row:
         goal=goal,
         met=cost.wall_s <= goal_s,
         note=_slowest(cost.results),
+        disturbed=cost.disturbed,
         samples={"wall_s": [cost.wall_s], "invocations_s": [invocations_s]},
     )
 
@@ -81,9 +88,10 @@ def _slowest(results: Sequence[Result]) -> str:
     parts = []
     for target in dict.fromkeys(each.target for each in results):
         own = [each for each in results if each.target == target]
-        inside_s = sum(int(each.evidence["wall_ns"]) for each in own) / 1e9
+        inside_s = sum(int(each.evidence.get("wall_ns", 0)) for each in own) / 1e9
         parts.append(f"{target} {sum(each.duration_ns for each in own) / 1e9:.1f} s ({inside_s:.1f} s in timed loops)")
-    return ", ".join(parts)
+    invalid = sum(isinstance(each.outcome, Invalid) for each in results)
+    return ", ".join(parts) + (f"; {invalid} invalid, by noise, and tried again" if invalid else "")
 
 
 def _share_row(what: str, cost: _Cost, goal: str) -> Row:
@@ -99,6 +107,7 @@ def _share_row(what: str, cost: _Cost, goal: str) -> Row:
         goal=goal,
         met=share <= _SHARE_GOAL,
         note=f"{cost.harness_cpu_s / len(cost.results) * 1e3:.1f} ms an invocation",
+        disturbed=cost.disturbed,
         samples={"harness_cpu_s": [cost.harness_cpu_s], "children_cpu_s": [cost.children_cpu_s]},
     )
 

@@ -47,7 +47,7 @@ class Row(Frozen, frozen=True, kw_only=True):
     note: str = ""
     samples: Mapping[str, Sequence[float]] = msgspec.field(default_factory=dict)
     set_aside: Sequence[Mapping[str, float]] = ()  # disturbed rounds, not in `samples`
-    disturbed: bool = False  # patience ended before there were enough quiet rounds: `samples` are not all of such
+    disturbed: bool = False  # other work was in the way, of some `samples` at least
 
     @property
     def verdict(self) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchproof import plan, report
@@ -59,6 +59,7 @@ GETPID = Measurement(
     warmups=(120.0,),
     samples=(100.5, 99.5),
 )
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 
 def create(folder):
@@ -124,12 +125,12 @@ def complete_run(tmp_path):
 
 @pytest.fixture(scope="session")
 def _measured(tmp_path_factory):
-    home = tmp_path_factory.mktemp("measured")
-    command = "run --targets host -b syscall.getpid --blocks 1 --quick --home"
-    subprocess.run(
-        [sys.executable, "-m", "benchproof", *command.split(), home], check=True, capture_output=True, timeout=120
-    )
-    return next((home / "runs").iterdir())
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "plan.toml").write_text("[targets.host]\n[run]\nlimits = {clock_step = 'any'}")  # noise is no matter here
+    options = "run --plan plan.toml -b syscall.getpid --blocks 1 --quick --home ."
+    command = [sys.executable, "-m", "benchproof", *options.split()]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    return next((folder / "runs").iterdir())
 
 
 @pytest.fixture
@@ -201,6 +202,7 @@ RESULTS_OF_ANY_KIND = st.builds(
 )
 
 
+@patient
 @given(st.lists(RESULTS_OF_ANY_KIND, max_size=4))
 def test_results_of_any_kind_come_back_as_they_were_and_in_order(tmp_path_factory, results):
     out = create(tmp_path_factory.mktemp("run"))
@@ -213,6 +215,7 @@ def test_results_of_any_kind_come_back_as_they_were_and_in_order(tmp_path_factor
     assert bundle.encoded(run.manifest) == bundle.encoded(out.manifest)
 
 
+@patient
 @given(RESULTS_OF_ANY_KIND)
 def test_absurd_results_with_right_hashes_are_problems_and_no_crash(tmp_path_factory, absurd):
     out = create(tmp_path_factory.mktemp("run"))
@@ -466,6 +469,7 @@ def only_store_errors(path):
     verify(path)
 
 
+@patient
 @given(st.lists(st.one_of(st.binary(), st.just(b"\n"), st.binary(min_size=1).map(chained)), max_size=4).map(b"".join))
 def test_whatever_results_hold_loading_raises_only_store_errors(tmp_path_factory, content):
     out = create(tmp_path_factory.mktemp("run"))
@@ -473,6 +477,7 @@ def test_whatever_results_hold_loading_raises_only_store_errors(tmp_path_factory
     only_store_errors(out.path)
 
 
+@patient
 @given(field=st.sampled_from(Result.__struct_fields__), wrong=JSON)
 def test_a_field_of_any_type_in_a_well_chained_result_raises_only_store_errors(tmp_path_factory, field, wrong):
     out = create(tmp_path_factory.mktemp("run"))
@@ -489,6 +494,7 @@ def test_a_result_nested_without_end_raises_only_a_store_error(tmp_path, opening
     only_store_errors(out.path)
 
 
+@patient
 @given(
     name=st.sampled_from([MANIFEST, "envelope.json"]), content=st.one_of(st.binary(), JSON.map(repr).map(str.encode))
 )

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 import benchproof
+from benchproof import runner
 from benchproof.analysis.matrix import Report
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.cli import _VERBS
@@ -23,7 +25,7 @@ from benchproof.store import bundle
 from benchproof.targets import KINDS
 
 COMMAND = (sys.executable, "-m", "benchproof")
-QUICK = ("run", "--targets", "host", "-b", "syscall.getpid", "--blocks", "1", "--quick")
+ANY_NOISE = "limits = {clock_step = 'any'}\n"  # these tests are not about figures
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR", "TERM"}}
 
 
@@ -38,7 +40,7 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     (folder / "plan.toml").write_text(
         "[targets.host]\n[targets.again]\nkind = 'host'\n[suites.s]\nbenchmarks = ['syscall.getpid', 'ipc.pipe']\n"
-        "[run]\nblocks = 6\nquick = true\n"
+        f"[run]\nblocks = 6\nquick = true\n{ANY_NOISE}"
     )
     done = cli("run", "--plan", "plan.toml", "--home", "home", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -146,35 +148,49 @@ def test_an_ambiguous_beginning_of_a_run_s_name_is_refused(tmp_path):
 # ---- run ----
 
 
-def test_run_prints_the_matrix_on_standard_output_and_talks_on_standard_error(tmp_path):
-    done = cli(*QUICK, cwd=tmp_path)
+@pytest.fixture
+def quick_run(tmp_path):
+    """`benchproof run` of one question on the host; in a folder of its own."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "plan.toml").write_text(f"[targets.host]\n[run]\n{ANY_NOISE}")
+    arguments = ("run", "--plan", tmp_path / "plan.toml", "-b", "syscall.getpid", "--blocks", "1", "--quick")
+
+    def run(*more, call=cli, **options):
+        return call(*arguments, *more, cwd=tmp_path / "work", **options)
+
+    return run
+
+
+def test_run_prints_the_matrix_on_standard_output_and_talks_on_standard_error(tmp_path, quick_run):
+    done = quick_run()
     assert done.returncode == 0
     assert "1/1 passed" in done.stdout
     assert "syscall.getpid" in done.stdout
     assert all(line.startswith(("benchproof: ", "report: ", "evidence: ")) for line in done.stderr.splitlines())
-    run = run_in(tmp_path / ".benchproof")
+    home = tmp_path / "work" / ".benchproof"
+    run = run_in(home)
     assert (run.manifest.state, len(run.results), len(run.warmups)) == ("complete", 1, 1)
-    page = tmp_path / ".benchproof" / f"{run.manifest.run_id}.md"
+    page = home / f"{run.manifest.run_id}.md"
     assert page.read_text().startswith(f"# benchproof run {run.manifest.run_id}\n")
 
 
-def test_run_json_prints_exactly_one_document_on_standard_output(tmp_path):
-    done = cli(*QUICK, "--json", "--home", "elsewhere", cwd=tmp_path)
+def test_run_json_prints_exactly_one_document_on_standard_output(tmp_path, quick_run):
+    done = quick_run("--json", "--home", tmp_path / "elsewhere")
     assert done.returncode == 0
     report = msgspec.json.decode(done.stdout, type=Report)
     assert (report.passed, report.total, report.state) == (1, 1, "complete")
     assert report.run_id == run_in(tmp_path / "elsewhere").manifest.run_id
 
 
-def test_the_home_folder_can_be_given_by_the_environment(tmp_path):
-    done = cli(*QUICK, cwd=tmp_path, env=ENVIRONMENT | {"BENCHPROOF_HOME": str(tmp_path / "mine")})
+def test_the_home_folder_can_be_given_by_the_environment(tmp_path, quick_run):
+    done = quick_run(env=ENVIRONMENT | {"BENCHPROOF_HOME": str(tmp_path / "work" / "mine")})
     assert done.returncode == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["mine"]
 
 
-def test_a_home_that_is_a_file_is_one_line_and_exit_status_1(tmp_path):
-    (tmp_path / "home").write_bytes(b"")
-    done = cli(*QUICK, "--home", "home", cwd=tmp_path)
+def test_a_home_that_is_a_file_is_one_line_and_exit_status_1(tmp_path, quick_run):
+    (tmp_path / "work" / "home").write_bytes(b"")
+    done = quick_run("--home", "home")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith("benchproof: cannot write to 'home/runs/")
     assert "Traceback" not in done.stderr
@@ -331,6 +347,22 @@ def test_doctor_json_is_one_document_of_findings_and_missing_things_have_a_remed
     assert {"load", "clock", "memory"} <= set(found)
 
 
+@pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="/dev/kvm cannot be opened")
+def test_a_verdict_on_kvm_is_kept_for_later_calls(tmp_path):
+    emulator = tmp_path / "bin" / "qemu-system-x86_64"
+    emulator.parent.mkdir()
+    emulator.write_text("#!/bin/sh\necho a machine that ends at once\n")
+    emulator.chmod(0o755)
+    shutil.copytree(runner.cache_folder() / "probes", tmp_path / "cache" / "benchproof" / "probes")
+    (tmp_path / "kernel").write_bytes(b"\x7fELF")
+    (tmp_path / "plan.toml").write_text("[targets.guest]\nkind = 'qemu'\nkernel = 'kernel'\n")
+    env = ENVIRONMENT | {"PATH": f"{emulator.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for _ in range(2):
+        done = cli("doctor", "--plan", "plan.toml", cwd=tmp_path, env=env)
+        assert "bad      target 'guest': " in done.stdout, done.stderr
+    assert len(list((tmp_path / "cache" / "benchproof" / "kvm").iterdir())) == 1
+
+
 # ---- terminals and pipes ----
 
 
@@ -359,8 +391,8 @@ def test_no_color_takes_the_colour_away(home):
     assert "\x1b" not in on_a_terminal("report", "last", "--home", home, cwd=home, NO_COLOR="1")
 
 
-def test_a_run_on_a_terminal_ends_with_its_matrix(tmp_path):
-    text = on_a_terminal(*QUICK, "--home", "home", cwd=tmp_path)
+def test_a_run_on_a_terminal_ends_with_its_matrix(quick_run):
+    text = quick_run(call=on_a_terminal)
     assert "1/1 passed" in text
     assert "Traceback" not in text
 
@@ -386,6 +418,6 @@ def test_head_gets_its_line_of_a_long_report(home):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_that_knows_few_letters_is_no_reason_for_a_traceback(shown, encoding):
-    done = shown(env=ENVIRONMENT | {"PYTHONIOENCODING": encoding}, encoding=encoding)
+    done = shown(env=ENVIRONMENT | {"PYTHONIOENCODING": encoding}, encoding="latin-1")
     assert "Traceback" not in done.stderr
     assert done.returncode == 0

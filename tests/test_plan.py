@@ -9,7 +9,7 @@ import sys
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchproof import plan
@@ -22,6 +22,7 @@ from benchproof.quantities import Duration, Share, Size
 HOST = "[targets.host]\n"
 GUEST = '[targets.guest]\nkind = "qemu"\n'
 QUANTITIES = (Size, Duration, Share)
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 
 def run(folder, name):
@@ -221,6 +222,7 @@ SEEDS = st.integers(-(2**63), 2**63)
 BLOCKS = st.integers(WARMUP_BLOCK, 10**6)
 
 
+@patient
 @given(seed=SEEDS, block=BLOCKS)
 def test_a_block_holds_every_case_once_and_the_targets_of_a_question_side_by_side(seed, block):
     found = parsed(THREE, seed=seed)
@@ -230,11 +232,13 @@ def test_a_block_holds_every_case_once_and_the_targets_of_a_question_side_by_sid
         assert len({case.key[1:] for case in schedule[start : start + len(found.targets)]}) == 1
 
 
+@patient
 @given(seed=SEEDS, block=BLOCKS)
 def test_the_same_seed_gives_the_same_schedule(seed, block):
     assert parsed(THREE, seed=seed).schedule(block) == parsed(THREE, seed=seed).schedule(block)
 
 
+@patient
 @given(SEEDS)
 def test_each_block_has_an_order_of_its_own_and_so_has_each_seed(seed):
     found = parsed(THREE, seed=seed)
@@ -243,6 +247,7 @@ def test_each_block_has_an_order_of_its_own_and_so_has_each_seed(seed):
     assert len({tuple(order) for order in orders}) == 9
 
 
+@patient
 @given(
     blocks=st.integers(1, 100_000),
     seed=SEEDS,
@@ -291,6 +296,7 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
+@patient
 @given(DOCUMENTS)
 def test_whatever_a_document_holds_it_is_a_plan_or_a_usage_error(document):
     try:
@@ -302,6 +308,7 @@ def test_whatever_a_document_holds_it_is_a_plan_or_a_usage_error(document):
         assert plan.parse(msgspec.json.decode(msgspec.json.encode(found.document)), where="run").run == found.run
 
 
+@patient
 @given(st.one_of(st.binary(), st.text().map(str.encode), st.text(alphabet='[]{}="\n.a1#\\').map(str.encode)))
 def test_whatever_a_file_holds_it_is_a_document_or_a_usage_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / f"{os.getpid()}.toml"
@@ -316,6 +323,7 @@ def test_whatever_a_file_holds_it_is_a_document_or_a_usage_error(tmp_path_factor
 
 
 @pytest.mark.parametrize("kind", QUANTITIES)
+@patient
 @given(amount=st.integers(0, 10**9), space=st.sampled_from(["", " "]), data=st.data())
 def test_an_amount_is_its_number_times_its_unit(kind, amount, space, data):
     unit = data.draw(st.sampled_from(sorted(kind.units)))
@@ -323,12 +331,14 @@ def test_an_amount_is_its_number_times_its_unit(kind, amount, space, data):
 
 
 @pytest.mark.parametrize("kind", QUANTITIES)
+@patient
 @given(amount=st.floats(min_value=0, allow_infinity=False))
 def test_an_amount_in_base_units_is_taken_exactly(kind, amount):
     assert kind.parse(amount) == amount
 
 
 @pytest.mark.parametrize("kind", QUANTITIES)
+@patient
 @given(
     anything=st.one_of(VALUES, st.text("0123456789.-+eE %smhKMGiB"), st.integers(10**300), st.integers(max_value=-1))
 )

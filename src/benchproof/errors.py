@@ -19,6 +19,15 @@ class BenchproofError(Exception):
 
     exit_status = 1
 
+    def __str__(self) -> str:
+        """One line, whatever a plan or a foreign program put into it."""
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """Line breaks become blanks, control characters question marks."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+
 
 class UsageError(BenchproofError):
     """The question was wrong; nothing was written."""

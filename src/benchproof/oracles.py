@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 Evidence = Mapping[str, str]
 
+_LONGEST_NUMBER = 40  # digits
 CLOCK_TOLERANCE = 0.02  # how much faster than the host's clock a target's may run
 CLOCK_SLACK_NS = 2_000_000
 STARTING_NS = 2_000_000_000  # what a process may need to start and end, outside of its own clock's sight
@@ -14,7 +15,7 @@ STARTING_NS = 2_000_000_000  # what a process may need to start and end, outside
 def number(evidence: Evidence, name: str) -> int:
     """The evidence as a whole number; absent or malformed evidence is -1, which no check accepts."""
     text = evidence.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() else -1
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else -1
 
 
 def equals(evidence: Evidence, name: str, expected: object) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import tomllib
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from benchproof.quantities import Duration, Share, decode
 from benchproof.targets import KINDS
 
 DEFAULT = Path(__file__).parent / "plans" / "default.toml"
+FULL_BLOCKS = 10
 QUICK_BLOCKS = 6  # the least number of pairs with a 95 % interval
 _INCLUDE_LIMIT = 16
 
@@ -39,11 +41,15 @@ class Limits(Frozen, frozen=True, forbid_unknown_fields=True):
     load: float | None = None
     clock_step: Duration | None = Duration(0.001)
 
+    def __post_init__(self) -> None:
+        if self.load is not None and not 0 <= self.load < math.inf:
+            raise ValueError(f"load: expected a number that is finite and not negative, or 'any', found {self.load}")
+
 
 class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
     """The `[run]` table."""
 
-    blocks: int = 10
+    blocks: int
     vary: tuple[Facet, ...] = ("system",)
     seed: int | None = None  # drawn and recorded when the plan has none
     retries: int = 2  # of an invalid invocation
@@ -128,6 +134,7 @@ def parse(document: dict[str, Any], *, where: str, **changes: Any) -> Plan:
     if isinstance(run_table.get("limits"), dict):
         limits = {key: None if value == "any" else value for key, value in run_table["limits"].items()}
         run_table["limits"] = _convert(limits, Limits, f"{where}: run.limits")
+    run_table.setdefault("blocks", QUICK_BLOCKS if run_table.get("quick") is True else FULL_BLOCKS)
     settings = _convert(run_table, Settings, f"{where}: run")
     if not targets:
         raise UsageError(f"{where}: targets: expected at least one table such as [targets.host], found none")
@@ -148,7 +155,7 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
     """The document with just these targets and benchmarks; empty means all. Raises UsageError for an unknown one."""
     chosen = dict(document)
     if targets:
-        known = list(document.get("targets", {}))
+        known = list(_table(document, "targets", "the plan"))
         for name in targets:
             if name not in known:
                 raise UsageError(f"the plan has no target '{name}'; {nearest(name, known)}")
@@ -164,21 +171,22 @@ def document_of(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
-    path = path.resolve()
-    if path in including or len(including) > _INCLUDE_LIMIT:
-        circle = " -> ".join(each.name for each in (*including, path))
-        raise UsageError(f"{path.name}: include: the files include each other in a circle: {circle}")
+    name = f"{including[-1].name}: include: {path.name}" if including else str(path)
     try:
+        resolved = path.resolve()
+        if resolved in including or len(including) > _INCLUDE_LIMIT:
+            circle = " -> ".join(each.name for each in (*including, resolved))
+            raise UsageError(f"{name}: the files include each other in a circle: {circle}")
         document = tomllib.loads(path.read_bytes().decode())
-    except OSError as error:
-        what = "a folder" if path.is_dir() else error.strerror
-        raise UsageError(f"{path}: expected a plan (a TOML file), found: {what}") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, or nesting without end
+        found = "a folder" if isinstance(error, IsADirectoryError) else getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{name}: expected a plan (a TOML file), found: {found}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path.name}: expected UTF-8, found byte {error.object[error.start]:#04x} at offset {error.start}"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path.name}: not TOML: {error}") from error
+        at = f"byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise UsageError(f"{name}: expected UTF-8, found {at}") from error
+    except ValueError as error:  # not TOML, a number of thousands of digits, a zero byte in a path
+        raise UsageError(f"{name}: not TOML: {error}") from error
+    path = resolved
     included = document.pop("include", [])
     if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
         raise UsageError(f"{path.name}: include: expected a list of file names, found {included!r}")
@@ -221,7 +229,7 @@ def _references(targets: dict[str, Any], where: str) -> dict[str, str]:
     first = next(iter(targets))
     references = {name: table.get("reference", first) for name, table in targets.items()}
     for name, reference in references.items():
-        if reference not in targets:
+        if not isinstance(reference, str) or reference not in targets:
             known = nearest(str(reference), list(targets))
             raise UsageError(f"{where}: targets.{name}: reference: unknown target '{reference}'; {known}")
     return references
@@ -231,14 +239,22 @@ def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[
     items = [pair for name, table in suites.items() for pair in _suite(name, table, where)]
     items = items or [(f"{where}: suites.primitive", name) for name in SUITES["primitive"]]
     chosen = [_benchmark(item, at) for at, item in items]
-    return [benchmark.quick() for benchmark in chosen] if settings.quick else chosen
+    chosen = [benchmark.quick() for benchmark in chosen] if settings.quick else chosen
+    return list(
+        {
+            case_key("", each.definition.name, msgspec.to_builtins(each, enc_hook=float)): each for each in chosen
+        }.values()
+    )
 
 
 def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
     where = f"{where}: suites.{name}"
-    if not isinstance(table, dict) or not isinstance(table.get("benchmarks"), list) or not table["benchmarks"]:
+    if not isinstance(table, dict):
         raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {table!r}")
     _refuse_unknown(table, ["benchmarks"], where)
+    if not isinstance(table.get("benchmarks"), list) or not table["benchmarks"]:
+        found = repr(table["benchmarks"]) if "benchmarks" in table else "nothing"
+        raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {found}")
     for item in table["benchmarks"]:
         yield from (
             ((where, inner) for inner in SUITES.get(item, (item,))) if isinstance(item, str) else [(where, item)]

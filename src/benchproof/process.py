@@ -25,6 +25,7 @@ OUTPUT_LIMIT_BYTES = 16 << 20  # of one stream of one command
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _CHUNK_BYTES = 1 << 16
 _END_TIMEOUT_S = 30.0
+_LONGEST_WAIT_S = 86_400.0  # the kernel counts a wait in 32 bits of milliseconds
 
 
 class Supervised:
@@ -90,9 +91,12 @@ class Supervised:
     def wait(self, timeout_s: float) -> int | None:
         """The exit status, negative for a signal; None if it still runs after `timeout_s`."""
         if self._process.returncode is None:
-            descriptor = os.pidfd_open(self._process.pid)  # Popen.wait(timeout) would look only every 50 ms
             try:
-                ended, _, _ = select.select([descriptor], [], [], timeout_s)
+                descriptor = os.pidfd_open(self._process.pid)  # Popen.wait(timeout) would look only every 50 ms
+            except ProcessLookupError:  # reaped already, by a wait that a signal interrupted
+                return self._process.wait()
+            try:
+                ended, _, _ = select.select([descriptor], [], [], min(_LONGEST_WAIT_S, timeout_s))
             finally:
                 os.close(descriptor)
             if ended:
@@ -149,7 +153,7 @@ def _exchange(program: Supervised, stdin: bytes, *, command: str, deadline_s: fl
         os.set_blocking(program.stdin.fileno(), False)
         selector.register(program.stdin, selectors.EVENT_WRITE)
         while selector.get_map():
-            ready = selector.select(max(0.0, deadline_s - time.monotonic()))
+            ready = selector.select(min(_LONGEST_WAIT_S, max(0.0, deadline_s - time.monotonic())))
             if not ready and time.monotonic() >= deadline_s:
                 raise TargetFailed(_late(command, deadline_s - started_s))
             for key, _ in ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -18,13 +19,18 @@ class _Quantity(float):
         """Raises ValueError, saying what was expected."""
         if isinstance(text, bool) or not isinstance(text, str | int | float):
             raise ValueError(f"expected an amount such as '{cls.example}', found {text!r}")
-        match = _NUMBER.fullmatch(str(text))
-        if match is None or match[2] not in cls.units:
+        match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+        if isinstance(text, str) and (match is None or match[2] not in cls.units):
             units = ", ".join(repr(unit) for unit in cls.units if unit)
             raise ValueError(f"expected an amount such as '{cls.example}' (units: {units}), found {text!r}")
-        value = float(match[1]) * cls.units[match[2]]
-        if value < 0:
-            raise ValueError(f"expected an amount that is not negative, found {text!r}")
+        try:
+            value = float(match[1]) * cls.units[match[2]] if match else float(text)
+        except OverflowError:
+            value = math.inf
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f"expected an amount that is finite and not negative, such as '{cls.example}', found {text!r}"
+            )
         return cls(value)
 
 

@@ -75,7 +75,7 @@ def _warnings(run: Run, plan: Plan) -> list[str]:
     if label := matrix.label(plan.run.blocks):
         found.append(label)
     for key in dict.fromkeys(run.target_envelopes.values()):
-        if reason := run.envelopes[key].sections["machine"].get("accel_reason"):
+        if reason := run.envelopes[key].sections.get("machine", {}).get("accel_reason"):
             names = ", ".join(target for target, each in run.target_envelopes.items() if each == key)
             found.append(f"{names}: emulated, not virtualised: {reason}; its figures compare with nothing native")
     noisy = [each.noise.steal for each in run.results if (each.noise or Noise()).steal]

@@ -156,8 +156,11 @@ class Session:
 
     def close(self) -> Report:
         """The run is complete: compute its report and seal the bundle."""
-        self.out.close(report.encoded(report.build(bundle.load(self.out.path))))
-        return report.build(bundle.load(self.out.path))
+        run = bundle.load(self.out.path)
+        complete = msgspec.structs.replace(run.manifest, state="complete")
+        found = report.build(msgspec.structs.replace(run, manifest=complete))
+        self.out.close(report.encoded(found))
+        return found
 
     def is_done(self, block: int, case: Case) -> bool:
         """Whether the run that is resumed has this invocation already."""
@@ -298,11 +301,18 @@ class Room(Lab):
 @contextlib.contextmanager
 def laboratory(probe: Probe) -> Iterator[Room]:
     """A scratch folder that is gone afterwards; those that killed runs left behind go first."""
-    for stale in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*"):
+    for stale in _temporary_folder().glob(f"{_SCRATCH_PREFIX}*"):
         if not _is_alive(stale.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]):
             shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-") as folder:
         yield Room(scratch=Path(folder), probe=probe.path)
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise StoreError(f"cannot write temporary files: {error.strerror}; make room or set TMPDIR") from error
 
 
 def _is_alive(pid: str) -> bool:
@@ -330,7 +340,7 @@ def interruptible() -> Iterator[None]:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in before:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, lambda _number, _frame: None)  # SIG_IGN makes Python complain of those under way
         raise Interrupted(number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import msgspec
 
 from benchproof import report
 from benchproof.envelope import fingerprint
-from benchproof.errors import BenchproofError, StoreError
+from benchproof.errors import BenchproofError, StoreError, one_line
 from benchproof.model import Frozen, Observation, Passed, Result
 from benchproof.plan import case_key
 from benchproof.store import bundle
 
+_LOG_NAME = re.compile(r"logs/[\w.-]{1,200}", re.ASCII)
 _GROWING = (bundle.RESULTS, bundle.WARMUPS)
 
 
@@ -84,11 +86,12 @@ def _lines(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
 
 def _logs(run: bundle.Run) -> Iterator[str]:
     for result in (*run.warmups, *run.results):
-        for name, expected in zip(result.logs, result.log_hashes, strict=True):
-            log = run.path / name
-            if not log.resolve().is_relative_to((run.path / "logs").resolve()) or not log.is_file():
-                yield f"{name}: missing"
-            elif hashlib.sha256(log.read_bytes()).hexdigest() != expected:
+        if len(result.logs) != len(result.log_hashes):
+            yield f"{_name(result)}: {len(result.logs)} logs and {len(result.log_hashes)} hashes"
+        for name, expected in zip(result.logs, result.log_hashes, strict=False):
+            if not _LOG_NAME.fullmatch(name) or (run.path / name).is_symlink() or not (run.path / name).is_file():
+                yield f"{one_line(name)[:200]}: missing"
+            elif hashlib.sha256((run.path / name).read_bytes()).hexdigest() != expected:
                 yield f"{name}: its hash is not the one in its result"
 
 
@@ -131,7 +134,7 @@ def _figures(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
             for target in row.cells
             if row.cells[target] != again.cells.get(target)
         )
-    if msgspec.structs.replace(published, state=anew.state, warnings=()) != msgspec.structs.replace(anew, warnings=()):
+    if published != anew:
         yield "report.json: does not follow from the results"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from typing import Any
 import click
 
 from benchproof import __version__
-from benchproof.errors import BenchproofError, UsageError
+from benchproof.errors import BenchproofError, UsageError, one_line
 
 _VERBS = {
     "doctor": "what this machine can measure, and how to get the rest",
@@ -22,6 +24,7 @@ _VERBS = {
     "list": "targets, benchmarks, runs",
 }
 _BROKEN_PIPE_STATUS = 141
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 class _Verbs(click.Group):
@@ -56,7 +59,7 @@ class _Verbs(click.Group):
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="benchproof")
 def benchproof() -> None:
-    r"""System performance, with proof.
+    """System performance, with proof.
 
     \b
     benchproof run                      measure what this machine can start
@@ -65,25 +68,43 @@ def benchproof() -> None:
     benchproof verify RUN               is it what it claims to be?
 
     Exit status: 0 good answer, 1 bad answer, 2 wrong question, 3 no answer; 130 or 143 when interrupted.
-    """
+    """  # noqa: D301 - click wants the control character
 
 
 def main() -> None:
     """The console script: expected errors are one line on stderr, anything else keeps its traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows few letters shows question marks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         sys.exit(benchproof.main(standalone_mode=False) or 0)
     except BenchproofError as error:
-        click.echo(f"benchproof: {error}", err=True)
+        _complain(str(error))
         sys.exit(error.exit_status)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
-        click.echo(f"benchproof: {error.format_message()}", err=True)
+        _complain(error.format_message())
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("benchproof: interrupted", err=True)
+        _complain("interrupted")
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_BROKEN_PIPE_STATUS)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f" '{error.filename}'" if error.filename else ""
+        _complain(
+            f"cannot write{where}: {error.strerror}; make room or name another folder (--home, TMPDIR, XDG_CACHE_HOME)"
+        )
+        sys.exit(1)
+
+
+def _complain(message: str) -> None:
+    click.echo(f"benchproof: {one_line(message)}", err=True)
 
 
 def home_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,16 +41,17 @@ def _benchmarks() -> list[dict[str, str]]:
 
 
 def _runs(home: Path) -> list[dict[str, str]]:
-    from benchproof.errors import StoreError
+    from benchproof import report
+    from benchproof.errors import BenchproofError
     from benchproof.store import bundle
 
     rows = []
     for path in sorted((home / "runs").glob("*")):
         try:
             run = bundle.load(path)
-            targets = ", ".join(run.manifest.plan.get("targets", {}))
+            targets = ", ".join(report.plan_of(run).targets)
             about = f"{run.manifest.state}, {len(run.results)} results, targets {targets}"
-        except StoreError as error:
+        except BenchproofError as error:
             about = f"unreadable: {error}"
         rows.append({"name": path.name, "about": about})
     return rows

@@ -55,24 +55,17 @@ def command(
     from benchproof.store import bundle
 
     progress = Progress(sys.stderr)
-    if resume:
+    if resume is not None:
         earlier = bundle.load(find_run(home, resume))
         wanted = report.plan_of(earlier)
         session = runner.resume(earlier, wanted, runner.prepare_probe(runner.cache_folder()), progress)
     else:
-        quick = plan_file is None if quick is None else quick
-        changes: dict[str, Any] = {
-            "quick": quick,
-            "seed": seed,
-            "blocks": blocks or (plan.QUICK_BLOCKS if quick else None),
-        }
         path = plan_file or plan.DEFAULT
-        document = plan.only(
-            plan.document_of(path), targets=tuple(filter(None, targets.split(","))), benchmarks=benchmarks
-        )
-        wanted = plan.parse(
-            document, where=path.name, **{key: value for key, value in changes.items() if value is not None}
-        )
+        chosen = tuple(name for name in targets.split(",") if name)
+        document = plan.only(plan.document_of(path), targets=chosen, benchmarks=benchmarks)
+        given = {"quick": quick, "seed": seed, "blocks": blocks}
+        changes = {key: value for key, value in given.items() if value is not None}
+        wanted = plan.parse(document, where=path.name, **changes)
         session = runner.begin(wanted, home, runner.prepare_probe(runner.cache_folder()), progress)
     with progress, session as running:
         progress.began(running.out.path)

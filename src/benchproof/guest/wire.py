@@ -23,6 +23,7 @@ _MAGIC = b"BPw1"
 _HEAD = struct.Struct("<4scI")
 _CRC = struct.Struct("<I")
 _NONCE_BYTES = 32
+_LONGEST_WAIT_S = 86_400.0  # a guest that is silent for a day is dead, whatever the plan says
 _FRAME_LIMIT_BYTES = 64 << 10
 _DATA_FRAME_BYTES = 2 << 10  # less than a tty buffers while its reader sleeps
 _OUTPUT_LIMIT_BYTES = 33 << 20  # both streams; the agent itself stops at 16 MiB each
@@ -142,7 +143,7 @@ def _left(deadline_s: float) -> float:
     left_s = deadline_s - time.monotonic()
     if left_s <= 0:
         raise TimeoutError
-    return left_s
+    return min(left_s, _LONGEST_WAIT_S)
 
 
 def _refusal(kind: bytes, payload: bytes) -> TargetFailed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,7 @@ class Bundle:
             bundle = cls(path, msgspec.structs.replace(manifest, files=files))
             bundle._write_manifest()
         except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)  # it holds no result yet
             raise _cannot_write(path, error) from error
         return bundle
 
@@ -103,6 +105,7 @@ class Bundle:
         named = {log for result in (*run.results, *run.warmups) for log in result.logs}
         for name in (RESULTS, WARMUPS):
             _drop_torn_line(run.path / name)
+        (run.path / "logs").mkdir(exist_ok=True)
         for log in (run.path / "logs").iterdir():
             if f"logs/{log.name}" not in named:
                 log.unlink()
@@ -155,8 +158,9 @@ def load(path: Path) -> Run:
         raise StoreError(
             f"'{path}' is no run, or one that was ended before its first invocation: {error.filename} is missing"
         ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"'{path}' is damaged: {error}") from error
+    _refuse_missing_envelopes(path, envelopes)
     return Run(
         path=path,
         manifest=manifest,
@@ -165,6 +169,12 @@ def load(path: Path) -> Run:
         results=results,
         warmups=warmups,
     )
+
+
+def _refuse_missing_envelopes(path: Path, found: _Envelopes) -> None:
+    for target, key in found.targets.items():
+        if key not in found.envelopes:
+            raise StoreError(f"'{path}' is damaged: {ENVELOPE} has no envelope of target '{target}'")
 
 
 def read_lines(path: Path) -> Iterator[tuple[Result, bool]]:
@@ -180,7 +190,7 @@ def read_lines(path: Path) -> Iterator[tuple[Result, bool]]:
             body = line[: match.start()] + b"}"
             try:
                 result = _RESULT.decode(body)
-            except (msgspec.MsgspecError, ValueError) as error:
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 raise StoreError(f"{path.name}, line {number}: {error}") from error
             fits = _link(chain, body) == match[1].decode()
             chain = match[1].decode()

@@ -72,7 +72,7 @@ class Gvisor:
             yield _SandboxInstance(lab=self.lab, home=home, runsc=self._command())
 
     def _command(self) -> list[str]:
-        return [self.settings.runsc, f"--platform={self.settings.platform}", "--network=none"]
+        return [self.settings.runsc, f"--platform={self.settings.platform}", "--network=none", "--ignore-cgroups"]
 
     def _version(self) -> str:
         if not shutil.which(self.settings.runsc):
