@@ -4,14 +4,14 @@ A tool that judges others must show what it costs and that its figures agree wit
 `make bench` prints one table and keeps the raw figures in `benchmarks/results/`. Nothing here is asserted: a goal that
 is missed is a finding to read, and on a busy machine no finding at all, so each study says what else was running.
 
-One study is one file with one function that returns rows, and one line here.
+One study is one file and one line here: a `GOAL` in words, and a function `study` that returns rows.
 """
 
 from __future__ import annotations
 
 STUDIES = {
-    "startup": "benchmarks.startup:study",
-    "getpid_vs_perf": "benchmarks.getpid_vs_perf:study",
-    "fork_exec_vs_hyperfine": "benchmarks.fork_exec_vs_hyperfine:study",
-    "quick_run": "benchmarks.quick_run:study",
+    "startup": "benchmarks.startup",
+    "getpid_vs_perf": "benchmarks.getpid_vs_perf",
+    "fork_exec_vs_hyperfine": "benchmarks.fork_exec_vs_hyperfine",
+    "quick_run": "benchmarks.quick_run",
 }

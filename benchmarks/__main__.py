@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -18,8 +19,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import STUDIES
-from benchmarks.rows import Neighbours, Row, with_neighbours
+from benchmarks.rows import Neighbours, NoNumber, Row, with_neighbours
 from benchproof import __version__, envelope
+from benchproof.errors import BenchproofError
 from benchproof.model import Frozen
 from benchproof.plugins import nearest
 
@@ -78,20 +80,28 @@ def _names() -> list[str]:
     return arguments.names or list(STUDIES)
 
 
-def _load(name: str) -> Callable[[], Sequence[Row]]:
-    module, _, attribute = STUDIES[name].partition(":")
-    function: Callable[[], Sequence[Row]] = getattr(importlib.import_module(module), attribute)
-    return function
+def _load(name: str) -> Any:
+    return importlib.import_module(STUDIES[name])
 
 
 def _question(name: str) -> str:
-    return (sys.modules[_load(name).__module__].__doc__ or "").partition("\n")[0]
+    return (_load(name).__doc__ or "").partition("\n")[0]
 
 
 def _run(name: str) -> Finding:
     print(f"{name}: {_question(name)}", file=sys.stderr, flush=True)
-    rows, neighbours = with_neighbours(_load(name))
+    rows, neighbours = with_neighbours(lambda: _rows(name))
     return Finding(study=name, rows=rows, neighbours=neighbours)
+
+
+def _rows(name: str) -> Sequence[Row]:
+    """Of one study; the others go on without the one that came to no number."""
+    study = _load(name)
+    try:
+        rows: Sequence[Row] = study.study()
+    except (NoNumber, BenchproofError) as error:
+        return [Row(what=name, goal=study.GOAL, note=str(error))]
+    return rows
 
 
 def _show(findings: Sequence[Finding]) -> None:

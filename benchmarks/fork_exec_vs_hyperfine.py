@@ -31,12 +31,13 @@ from statistics import fmean, median
 import msgspec
 
 from benchmarks.our_side import on_one_cpu, started_host, verified_median
-from benchmarks.rows import Row, Turns, agreement, in_turn
+from benchmarks.rows import NoNumber, Row, Turns, agreement, in_turn
 from benchproof.benchmarks.primitive.fork_exec import ForkExec
 from benchproof.targets.host import FolderInstance
 
 _PAIRS = 5
 _TOLERANCE = 0.10
+GOAL = f"within {_TOLERANCE:.0%}"
 _WARMUPS, _RUNS = 20, 500
 _BATCH, _BATCHES = 30, 40  # as many samples as the probe takes, of about as many runs each
 _TIMEOUT_S = 120.0
@@ -55,8 +56,7 @@ _WHY_PINNED = (
 def study() -> Sequence[Row]:
     """Pairs of one invocation of ours and one of hyperfine with the same file: as they are, then like with like."""
     if not shutil.which("hyperfine"):
-        reason = "hyperfine is not installed: apt-get install hyperfine"
-        return [Row(what=_FREE[0], against=_FREE[1], goal=f"within {_TOLERANCE:.0%}", note=reason)]
+        raise NoNumber("hyperfine is not installed: apt-get install hyperfine")
     with started_host() as instance, tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "times.json")
         free = _pairs(_FREE, instance, lambda: median(_run_times_us(instance, out, runs=_RUNS)))
@@ -85,14 +85,14 @@ def _run_times_us(instance: FolderInstance, out: Path, *, runs: int) -> list[flo
     options = ["-N", "--style", "none", "--warmup", str(_WARMUPS), "--runs", str(runs), "-i"]
     done = instance.run(["hyperfine", *options, command, "--export-json", str(out)], timeout_s=_TIMEOUT_S)
     if done.exit_status:
-        raise RuntimeError(f"hyperfine ended with exit status {done.exit_status}: {done.stderr[-300:]!r}")
+        raise NoNumber(f"hyperfine ended with exit status {done.exit_status}: {done.stderr[-300:]!r}")
     return [time_s * 1e6 for time_s in run_times_s(out.read_bytes(), exit_status=1)]
 
 
 def run_times_s(exported: bytes, *, exit_status: int) -> list[float]:
-    """From `--export-json`. Raises RuntimeError if any run did not end with the status that the command asks for."""
+    """From `--export-json`. Raises NoNumber if any run did not end with the status that the command asks for."""
     result = msgspec.json.decode(exported)["results"][0]
     if set(result["exit_codes"]) != {exit_status}:
-        raise RuntimeError(f"expected exit status {exit_status} of every run, found {set(result['exit_codes'])}")
+        raise NoNumber(f"expected exit status {exit_status} of every run, found {set(result['exit_codes'])}")
     times_s: list[float] = result["times"]
     return times_s

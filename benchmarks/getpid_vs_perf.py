@@ -11,21 +11,22 @@ import shutil
 from collections.abc import Sequence
 
 from benchmarks.our_side import started_host, verified_median
-from benchmarks.rows import Row, agreement, in_turn
+from benchmarks.rows import NoNumber, Row, agreement, in_turn
 from benchproof.benchmarks.primitive.getpid import Getpid
 from benchproof.targets.host import FolderInstance
 
 _PAIRS = 5
 _TOLERANCE = 0.05
+GOAL = f"within {_TOLERANCE:.0%}"
 _LOOPS = 2_000_000  # about 0.2 s, as long as ours takes
 _TIMEOUT_S = 120.0
 _OURS, _PEER = "syscall.getpid on host", "perf bench syscall basic"
 
 
 def study() -> Sequence[Row]:
-    """Pairs of one invocation of ours and one of perf."""
+    """Pairs of one invocation of ours and one of perf. Raises NoNumber."""
     if not shutil.which("perf"):
-        return [_no_number("perf is not installed: apt-get install linux-perf")]
+        raise NoNumber("perf is not installed: apt-get install linux-perf")
     with started_host() as instance:
         measures = {_OURS: lambda: verified_median(Getpid(), instance), _PEER: lambda: _perf_ns(instance)}
         turns = in_turn(measures, rounds=_PAIRS)
@@ -38,12 +39,8 @@ def _perf_ns(instance: FolderInstance) -> float:
 
 
 def ns_per_call(output: str) -> float:
-    """From perf's default format. Raises RuntimeError where it says no such thing, as some wrappers of perf do."""
+    """From perf's default format. Raises NoNumber where it says no such thing, as some wrappers of perf do."""
     found = re.search(r"^\s*([\d.]+) usecs/op$", output, re.MULTILINE)
     if found is None:
-        raise RuntimeError(f"expected 'usecs/op' in the output of '{_PEER}', found {output[-200:]!r}")
+        raise NoNumber(f"expected 'usecs/op' in the output of '{_PEER}', found {output[-200:]!r}")
     return float(found[1]) * 1000
-
-
-def _no_number(reason: str) -> Row:
-    return Row(what=_OURS, against=_PEER, goal=f"within {_TOLERANCE:.0%}", note=reason)

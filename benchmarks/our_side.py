@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from statistics import median
 
+from benchmarks.rows import NoNumber
 from benchproof import runner
 from benchproof.benchmarks.primitive.probed import Probed
 from benchproof.model import Passed
@@ -25,11 +26,11 @@ def started_host() -> Iterator[FolderInstance]:
 
 
 def verified_median(question: Probed, instance: FolderInstance) -> float:
-    """The figure that a report would show for this invocation. Raises RuntimeError if the oracle objects."""
+    """The figure that a report would show for this invocation. Raises NoNumber if the oracle objects."""
     done = instance.run([instance.probe, *question.arguments()], timeout_s=float(question.timeout))
     outcome = runner.judge(question, question.observe(done))
     if not isinstance(outcome, Passed):
-        raise RuntimeError(f"expected a right answer of '{question.definition.name}', found {outcome}")
+        raise NoNumber(f"expected a right answer of '{question.definition.name}', found {outcome}")
     return median(outcome.measurements[0].samples)
 
 

@@ -33,6 +33,10 @@ _PAUSE_S = 2.0  # until a disturbed round is taken again
 T = TypeVar("T")
 
 
+class NoNumber(Exception):  # noqa: N818 - named as what it leads to
+    """A tool was missing, did not end well or said something else than expected: the study ends without a number."""
+
+
 class Row(Frozen, frozen=True, kw_only=True):
     """One thing measured, what it is held against, and whether the goal was met."""
 
@@ -162,7 +166,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def wall_ms(argv: list[str], *, timeout_s: float) -> float:
-    """From the request to the end of a command that prints to nowhere. Raises RuntimeError if it does not end well."""
+    """From the request to the end of a command that prints to nowhere. Raises NoNumber if it does not end well."""
     actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     started_ns = time.monotonic_ns()
     pid = os.posix_spawn(argv[0], argv, clean_environment(), file_actions=actions)
@@ -172,7 +176,7 @@ def wall_ms(argv: list[str], *, timeout_s: float) -> float:
         os.kill(pid, 9)
     _, status = os.waitpid(pid, 0)
     if status:
-        raise RuntimeError(f"expected exit status 0, found wait status {status} of {' '.join(argv)}")
+        raise NoNumber(f"expected exit status 0, found wait status {status} of {' '.join(argv)}")
     return elapsed_ms
 
 

@@ -8,9 +8,11 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -18,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchproof import plan, report
-from benchproof.errors import StoreError
+from benchproof.cli import find_run
+from benchproof.errors import Interrupted, StoreError, UsageError
 from benchproof.model import (
     WARMUP_BLOCK,
     Envelope,
@@ -34,6 +37,7 @@ from benchproof.model import (
 from benchproof.store import bundle
 from benchproof.store.bundle import MANIFEST, RESULTS, WARMUPS, Bundle
 from benchproof.verify import verify
+from conftest import completed, transcript
 
 PLAN = {
     "targets": {"host": {}},
@@ -41,28 +45,12 @@ PLAN = {
     "run": {"blocks": 3, "seed": 1},
 }
 ENVELOPES = {"host": Envelope(sections={"machine": {"execution": "native"}, "system": {"kind": "host"}})}
-EVIDENCE = {
-    "operations": "100",
-    "failures": "0",
-    "pid": "7",
-    "pid_sum": "700",
-    "entered_kernel": "yes",
-    "wall_ns": "1000000",
-    "host_ns": "1100000",
-}
-GETPID = Measurement(
-    metric="syscall.getpid.latency",
-    unit="ns",
-    better="lower",
-    clock="target",
-    iterations=10,
-    warmups=(120.0,),
-    samples=(100.5, 99.5),
-)
+CASE = plan.parse(PLAN, where="test").cases[0]
+SEEN = CASE.benchmark.observe(completed(transcript()))
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 
 
-def create(folder):
+def create(folder, objects=MappingProxyType({"probe": bytes(range(256))})):
     wanted = plan.parse(PLAN, where="test")
     manifest = bundle.Manifest(
         format=bundle.FORMAT,
@@ -75,52 +63,66 @@ def create(folder):
         definitions=[],
         files={},
     )
-    return Bundle.create(folder, manifest, ENVELOPES, {"probe": bytes(range(256))})
+    Bundle.create(folder, manifest, ENVELOPES, objects).close()
+    return folder
 
 
-def result(out, block=0, **changes):
+@contextlib.contextmanager
+def resumed(path):
+    with contextlib.closing(Bundle.resume(bundle.load(path))) as out:
+        yield out
+
+
+def record(path, *results):
+    with resumed(path) as out:
+        for each in results:
+            out.append(each)
+
+
+def result(path, block=0, **changes):
     known = Result(
-        run_id=out.path.name,
+        run_id=path.name,
         target="host",
         benchmark="syscall.getpid",
-        parameters=plan.parse(PLAN, where="test").cases[0].parameters,
+        parameters=CASE.parameters,
         tier=1,
         block=block,
         started_at="2026-11-20T00:00:00Z",
         duration_ns=2_000_000,
-        envelope=bundle.load(out.path).target_envelopes["host"],
+        envelope=bundle.load(path).target_envelopes["host"],
         attempt=1,
-        outcome=Passed(measurements=(GETPID,)),
-        evidence=EVIDENCE,
+        outcome=Passed(measurements=SEEN.measurements),
+        evidence=SEEN.evidence,
     )
     return msgspec.structs.replace(known, **changes)
 
 
 def killed(folder):
     """A run that was ended before it was complete: a warm-up and three results, each with a log."""
-    out = create(folder)
-    for block in (WARMUP_BLOCK, 0, 1, 2):
-        path, digest = out.write_log("stderr", f"block {block}".encode())
-        out.append(result(out, block, logs=(path,), log_hashes=(digest,)))
-    return out
+    with resumed(create(folder)) as out:
+        for block in (WARMUP_BLOCK, 0, 1, 2):
+            path, digest = out.write_log("stderr", f"block {block}".encode())
+            out.append(result(folder, block, logs=(path,), log_hashes=(digest,)))
+    return folder
 
 
 def complete(folder):
-    out = killed(folder)
+    killed(folder)
     run = bundle.load(folder)
     finished = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, state="complete"))
-    out.close(report.encoded(report.build(finished)))
-    return out
+    with resumed(folder) as out:
+        out.seal(report.encoded(report.build(finished)))
+    return folder
 
 
 @pytest.fixture
 def killed_run(tmp_path):
-    return killed(tmp_path / "run").path
+    return killed(tmp_path / "run")
 
 
 @pytest.fixture
 def complete_run(tmp_path):
-    return complete(tmp_path / "run").path
+    return complete(tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +197,7 @@ RESULTS_OF_ANY_KIND = st.builds(
     envelope=TEXT,
     attempt=st.integers(1, 9),
     outcome=OUTCOMES,
-    evidence=st.dictionaries(st.one_of(TEXT, st.sampled_from(list(EVIDENCE))), TEXT, max_size=3),
+    evidence=st.dictionaries(st.one_of(TEXT, st.sampled_from(list(SEEN.evidence))), TEXT, max_size=3),
     noise=st.builds(Noise, steal=st.none() | FLOATS, clock_source=st.none() | TEXT, clock_step_ns=st.integers(0, 9)),
     logs=LOGS.map(tuple),
     log_hashes=LOGS.map(tuple),
@@ -205,22 +207,22 @@ RESULTS_OF_ANY_KIND = st.builds(
 @patient
 @given(st.lists(RESULTS_OF_ANY_KIND, max_size=4))
 def test_results_of_any_kind_come_back_as_they_were_and_in_order(tmp_path_factory, results):
-    out = create(tmp_path_factory.mktemp("run"))
-    for each in results:
-        out.append(each)
-    run = bundle.load(out.path)
+    path = create(tmp_path_factory.mktemp("runs") / "run")
+    manifest = (path / MANIFEST).read_bytes()
+    record(path, *results)
+    run = bundle.load(path)
     assert run.warmups == tuple(each for each in results if each.block == WARMUP_BLOCK)
     assert run.results == tuple(each for each in results if each.block != WARMUP_BLOCK)
     assert run.envelopes == {run.target_envelopes["host"]: ENVELOPES["host"]}
-    assert bundle.encoded(run.manifest) == bundle.encoded(out.manifest)
+    assert bundle.encoded(run.manifest) == (path / MANIFEST).read_bytes() == manifest
 
 
 @patient
 @given(RESULTS_OF_ANY_KIND)
 def test_absurd_results_with_right_hashes_are_problems_and_no_crash(tmp_path_factory, absurd):
-    out = create(tmp_path_factory.mktemp("run"))
-    out.append(absurd)
-    assert problems(out.path)
+    path = create(tmp_path_factory.mktemp("runs") / "run")
+    record(path, absurd)
+    assert problems(path)
 
 
 def test_what_was_not_tampered_with_is_good(any_run):
@@ -240,9 +242,9 @@ def test_a_torn_last_line_is_dropped_and_the_run_goes_on_behind_it(killed_run, k
     (killed_run / RESULTS).write_bytes(torn)
     run = bundle.load(killed_run)
     assert ([each.block for each in run.results], problems(killed_run)) == ([0, 1], ())
-    out = Bundle.resume(run)
-    path, digest = out.write_log("stderr", b"block 2")
-    out.append(result(out, 2, logs=(path,), log_hashes=(digest,)))
+    with resumed(killed_run) as out:
+        path, digest = out.write_log("stderr", b"block 2")
+        out.append(result(killed_run, 2, logs=(path,), log_hashes=(digest,)))
     assert (killed_run / RESULTS).read_bytes() == whole
     assert problems(killed_run) == ()
 
@@ -251,18 +253,19 @@ def test_logs_of_the_invocation_that_was_in_flight_are_dropped_and_no_log_is_ove
     kept = {path: path.read_bytes() for path in (killed_run / "logs").iterdir()}
     (killed_run / "logs" / "0004-console.txt").write_bytes(b"orphan")
     (killed_run / "logs" / ".0005-console.txt.new").write_bytes(b"draft")
-    Bundle.resume(bundle.load(killed_run)).write_log("console", b"new")
+    with resumed(killed_run) as out:
+        out.write_log("console", b"new")
     assert {path.read_bytes() for path in (killed_run / "logs").iterdir()} == {*kept.values(), b"new"}
     assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_a_run_whose_empty_folders_were_lost_in_transport_can_be_resumed(tmp_path):
-    out = create(tmp_path / "run")
-    (out.path / "logs").rmdir()
-    again = Bundle.resume(bundle.load(out.path))
-    again.write_log("console", b"new")
-    again.append(result(again))
-    assert len(bundle.load(out.path).results) == 1
+    path = create(tmp_path / "run")
+    (path / "logs").rmdir()
+    with resumed(path) as out:
+        out.write_log("console", b"new")
+        out.append(result(path))
+    assert len(bundle.load(path).results) == 1
 
 
 # ---- damage ----
@@ -340,7 +343,7 @@ def test_every_removed_file_of_a_complete_run_is_noticed(measured_run):
 def test_an_added_file_of_a_complete_run_is_noticed(measured_run, name):
     (measured_run / name).parent.mkdir(exist_ok=True)
     (measured_run / name).write_bytes(b"")
-    assert problems(measured_run) == (f"{name}: not in the manifest",)
+    assert f"{name}: not in the manifest" in problems(measured_run)
 
 
 @pytest.mark.parametrize("run", ["killed_run", "complete_run"])
@@ -378,9 +381,9 @@ def test_a_forged_figure_with_right_hashes_is_noticed(measured_run):
 
 
 def test_a_wrong_answer_recorded_as_passed_with_right_hashes_is_noticed(tmp_path):
-    out = create(tmp_path / "run")
-    out.append(result(out, evidence=EVIDENCE | {"pid_sum": "701"}))
-    assert any("pid_sum: expected 700, found 701" in problem for problem in problems(out.path))
+    path = create(tmp_path / "run")
+    record(path, result(path, evidence=SEEN.evidence | {"pid_sum": "701"}))
+    assert any("pid_sum: expected 700, found 701" in problem for problem in problems(path))
 
 
 @pytest.mark.parametrize(
@@ -417,43 +420,79 @@ def chained(*bodies):
     return found
 
 
-@pytest.mark.parametrize("trick", ["parent", "absolute", "link", "link of a folder", "nul", "long", "folder", "fifo"])
+TRICKS = ["parent", "absolute", "link", "link of a folder", "all is a link", "nul", "long", "folder", "fifo"]
+
+
+@pytest.mark.parametrize("trick", TRICKS)
 def test_a_log_outside_of_the_run_is_not_read_but_reported(tmp_path, trick):
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
-    out = create(tmp_path / "run")
-    logs = out.path / "logs"
-    (logs / "link").symlink_to(secret)
-    (logs / "out").symlink_to(tmp_path)
-    (logs / "folder").mkdir()
-    os.mkfifo(logs / "fifo")
+    path = create(tmp_path / "run")
+    logs = path / "logs"
     name = {
         "parent": "logs/../../secret",
         "absolute": str(secret),
         "link": "logs/link",
         "link of a folder": "logs/out/secret",
+        "all is a link": "logs/secret",
         "nul": "logs/\0",
         "long": "logs/" + "x" * 5000,
         "folder": "logs/folder",
         "fifo": "logs/fifo",
     }[trick]
     digest = hashlib.sha256(b"secret").hexdigest()  # if it were read, its hash would be right
-    out.append(result(out, logs=(name,), log_hashes=(digest,)))
-    assert len(problems(out.path)) == 1
+    record(path, result(path, logs=(name,), log_hashes=(digest,)))
+    (logs / "link").symlink_to(secret)
+    (logs / "out").symlink_to(tmp_path)
+    (logs / "folder").mkdir()
+    os.mkfifo(logs / "fifo")
+    if trick == "all is a link":
+        shutil.rmtree(logs)
+        logs.symlink_to(tmp_path)
+    assert any("missing" in problem or "not a folder" in problem for problem in problems(path))
+
+
+def test_resuming_a_run_whose_logs_are_elsewhere_deletes_nothing_there(killed_run, tmp_path):
+    shutil.rmtree(killed_run / "logs")
+    (tmp_path / "precious").write_bytes(b"")
+    (killed_run / "logs").symlink_to(tmp_path)
+    with pytest.raises(StoreError), resumed(killed_run):
+        pass
+    assert (tmp_path / "precious").exists()
+
+
+def test_resuming_a_run_with_a_folder_among_its_logs_is_a_store_error(killed_run):
+    (killed_run / "logs" / "folder").mkdir()
+    with pytest.raises(StoreError):
+        Bundle.resume(bundle.load(killed_run))
+
+
+def test_a_run_that_is_being_written_is_neither_resumed_nor_tidied_by_another(killed_run):
+    run = bundle.load(killed_run)
+    with resumed(killed_run):
+        (killed_run / "logs" / "0004-console.txt").write_bytes(b"of the invocation in flight")
+        with (killed_run / RESULTS).open("ab") as file:
+            file.write(b'{"half a line')
+        before = {path: path.read_bytes() for path in bundle.members(killed_run)}
+        with pytest.raises(UsageError, match="still being written"):
+            Bundle.resume(run)
+        assert {path: path.read_bytes() for path in bundle.members(killed_run)} == before
+    with resumed(killed_run):
+        assert bundle.members(killed_run) != list(before)
 
 
 @pytest.mark.parametrize(("logs", "hashes"), [(("logs/a",), ()), ((), ("0",))])
 def test_logs_without_hashes_and_hashes_without_logs_are_problems(tmp_path, logs, hashes):
-    out = create(tmp_path / "run")
-    (out.path / "logs" / "a").write_bytes(b"")
-    out.append(result(out, logs=logs, log_hashes=hashes))
-    assert problems(out.path)
+    path = create(tmp_path / "run")
+    record(path, result(path, logs=logs, log_hashes=hashes))
+    (path / "logs" / "a").write_bytes(b"")
+    assert problems(path)
 
 
 def test_evidence_too_long_to_be_a_number_is_a_problem(tmp_path):
-    out = create(tmp_path / "run")
-    out.append(result(out, evidence=EVIDENCE | {"operations": "9" * 5000}))
-    assert problems(out.path)
+    path = create(tmp_path / "run")
+    record(path, result(path, evidence=SEEN.evidence | {"operations": "9" * 5000}))
+    assert problems(path)
 
 
 JSON = st.recursive(
@@ -472,26 +511,26 @@ def only_store_errors(path):
 @patient
 @given(st.lists(st.one_of(st.binary(), st.just(b"\n"), st.binary(min_size=1).map(chained)), max_size=4).map(b"".join))
 def test_whatever_results_hold_loading_raises_only_store_errors(tmp_path_factory, content):
-    out = create(tmp_path_factory.mktemp("run"))
-    (out.path / RESULTS).write_bytes(content)
-    only_store_errors(out.path)
+    path = create(tmp_path_factory.mktemp("runs") / "run")
+    (path / RESULTS).write_bytes(content)
+    only_store_errors(path)
 
 
 @patient
 @given(field=st.sampled_from(Result.__struct_fields__), wrong=JSON)
 def test_a_field_of_any_type_in_a_well_chained_result_raises_only_store_errors(tmp_path_factory, field, wrong):
-    out = create(tmp_path_factory.mktemp("run"))
-    body = msgspec.to_builtins(result(out)) | {field: wrong}
-    (out.path / RESULTS).write_bytes(chained(msgspec.json.encode(body, enc_hook=str)))
-    only_store_errors(out.path)
+    path = create(tmp_path_factory.mktemp("runs") / "run")
+    body = msgspec.to_builtins(result(path)) | {field: wrong}
+    (path / RESULTS).write_bytes(chained(msgspec.json.encode(body, enc_hook=str)))
+    only_store_errors(path)
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_a_result_nested_without_end_raises_only_a_store_error(tmp_path, opening):
-    out = create(tmp_path / "run")
-    body = msgspec.json.encode(result(out)).replace(b'"parameters":{', b'"parameters":{"x":' + opening * 100_000, 1)
-    (out.path / RESULTS).write_bytes(chained(body))
-    only_store_errors(out.path)
+    path = create(tmp_path / "run")
+    body = msgspec.json.encode(result(path)).replace(b'"parameters":{', b'"parameters":{"x":' + opening * 100_000, 1)
+    (path / RESULTS).write_bytes(chained(body))
+    only_store_errors(path)
 
 
 @patient
@@ -499,11 +538,11 @@ def test_a_result_nested_without_end_raises_only_a_store_error(tmp_path, opening
     name=st.sampled_from([MANIFEST, "envelope.json"]), content=st.one_of(st.binary(), JSON.map(repr).map(str.encode))
 )
 def test_whatever_the_other_files_hold_loading_raises_only_store_errors(tmp_path_factory, name, content):
-    out = create(tmp_path_factory.mktemp("run"))
-    (out.path / name).write_bytes(content)
+    path = create(tmp_path_factory.mktemp("runs") / "run")
+    (path / name).write_bytes(content)
     with pytest.raises(StoreError):
-        bundle.load(out.path)
-    assert problems(out.path)
+        bundle.load(path)
+    assert problems(path)
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "envelope.json", RESULTS, WARMUPS])
@@ -512,6 +551,36 @@ def test_a_folder_instead_of_a_file_is_a_store_error(killed_run, name):
     (killed_run / name).mkdir()
     with pytest.raises(StoreError):
         bundle.load(killed_run)
+
+
+def ends(path):
+    """`benchproof verify` in a process that can be given up: reading such a file may never end."""
+    command = [sys.executable, "-m", "benchproof", "verify", path]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "envelope.json", RESULTS, "report.json"])
+def test_a_pipe_instead_of_a_file_is_a_problem_and_not_waited_for(complete_run, name):
+    (complete_run / name).unlink()
+    os.mkfifo(complete_run / name)
+    done = ends(complete_run)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "envelope.json", RESULTS, WARMUPS, "report.json", "objects/probe"])
+def test_a_link_to_a_file_outside_is_no_part_of_a_run_even_if_its_content_fits(complete_run, name):
+    outside = (complete_run / name).rename(complete_run.parent / "outside")
+    (complete_run / name).symlink_to(outside)
+    assert problems(complete_run)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to nothing", "link to a folder"])
+def test_an_added_thing_that_is_no_file_is_noticed(complete_run, kind):
+    if kind == "pipe":
+        os.mkfifo(complete_run / "new")
+    else:
+        (complete_run / "new").symlink_to("/nowhere" if kind == "link to nothing" else "/etc")
+    assert any(problem.startswith("new: ") for problem in problems(complete_run))
 
 
 # ---- a disk that is full ----
@@ -530,32 +599,30 @@ def full_disk(size_bytes):
 
 @pytest.mark.parametrize("room", [0, 1, 100, 700])
 def test_a_full_disk_is_one_line_and_everything_recorded_before_is_whole(killed_run, room):
-    out = Bundle.resume(bundle.load(killed_run))
     before = (killed_run / RESULTS).read_bytes()
-    another = result(out, 3)
-    with full_disk(len(before) + room), pytest.raises(StoreError) as caught:
-        out.append(another)
-    assert str(caught.value).isprintable()
-    assert "File too large" in str(caught.value)
-    assert "--resume" in str(caught.value)
-    assert (killed_run / RESULTS).read_bytes() == before
-    assert problems(killed_run) == ()
-    out.append(another)  # there is room again
+    another = result(killed_run, 3)
+    with resumed(killed_run) as out:
+        with full_disk(len(before) + room), pytest.raises(StoreError) as caught:
+            out.append(another)
+        assert str(caught.value).isprintable()
+        assert "File too large" in str(caught.value)
+        assert "--resume" in str(caught.value)
+        assert (killed_run / RESULTS).read_bytes() == before
+        assert problems(killed_run) == ()
+        out.append(another)  # there is room again
     assert (bundle.load(killed_run).results[-1], problems(killed_run)) == (another, ())
 
 
 def test_a_full_disk_while_a_log_is_kept_leaves_no_part_of_it(killed_run):
-    out = Bundle.resume(bundle.load(killed_run))
     before = bundle.members(killed_run)
-    with full_disk(1000), pytest.raises(StoreError):
+    with resumed(killed_run) as out, full_disk(1000), pytest.raises(StoreError):
         out.write_log("console", bytes(2000))
     assert bundle.members(killed_run) == before
 
 
 def test_a_full_disk_while_the_run_is_sealed_leaves_a_run_that_can_be_sealed_later(killed_run):
-    out = Bundle.resume(bundle.load(killed_run))
-    with full_disk(100), pytest.raises(StoreError):
-        out.close(bytes(2000))
+    with resumed(killed_run) as out, full_disk(100), pytest.raises(StoreError):
+        out.seal(bytes(2000))
     assert problems(killed_run) == ()
     assert bundle.load(killed_run).manifest.state == "running"
 
@@ -564,6 +631,35 @@ def test_a_run_for_which_there_is_no_room_at_all_leaves_nothing_that_looks_like_
     with full_disk(100), pytest.raises(StoreError):
         create(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("end", [Interrupted(signal.SIGINT), KeyboardInterrupt()], ids=repr)
+def test_a_run_that_is_stopped_while_it_begins_leaves_nothing_that_looks_like_a_run(tmp_path, end):
+    class Objects(dict[str, bytes]):
+        def items(self):
+            raise end
+
+    with pytest.raises(type(end)):
+        create(tmp_path / "runs" / "run", Objects())
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+KILLED = """
+import os, pathlib, signal, sys
+sys.path.insert(0, sys.argv[1])
+import test_bundle
+class Objects(dict):
+    def items(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+test_bundle.create(pathlib.Path("home", "runs", "20260101"), Objects())
+"""
+
+
+def test_a_run_that_is_killed_while_it_begins_is_no_run(tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED, Path(__file__).parent], cwd=tmp_path, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(UsageError, match="no run is called 'last'"):
+        find_run(tmp_path / "home", "last")
 
 
 FULL_DISK = (

@@ -192,7 +192,7 @@ def test_a_home_that_is_a_file_is_one_line_and_exit_status_1(tmp_path, quick_run
     (tmp_path / "work" / "home").write_bytes(b"")
     done = quick_run("--home", "home")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1].startswith("benchproof: cannot write to 'home/runs/")
+    assert done.stderr.splitlines()[-1].startswith("benchproof: cannot write to 'home/runs'")
     assert "Traceback" not in done.stderr
 
 

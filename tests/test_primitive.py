@@ -13,7 +13,7 @@ import pytest
 
 from benchproof import probe, runner
 from benchproof.benchmarks import BENCHMARKS
-from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetFailed
+from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
 from benchproof.model import Failed, Invalid, Outcome, Passed, Target
 from benchproof.quantities import Duration
 from benchproof.targets import KINDS
@@ -106,6 +106,12 @@ def test_a_clock_that_runs_ahead_is_noticed(tmp_path):
     assert "runs ahead" in found.violations[0]
 
 
+def test_a_target_whose_clock_runs_at_another_pace_has_no_facts(tmp_path):
+    for fault in ("SLOW_CLOCK", "FAST_CLOCK"):
+        with pytest.raises(StartFailed, match="clock is not to be trusted"):
+            planted(fault, tmp_path).facts()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has authority to be too wide")
 def test_authority_wider_than_declared_is_invalid(tmp_path):
     found = outcome(tiny("syscall.getpid"), planted("WIDE_AUTHORITY", tmp_path))
@@ -127,11 +133,14 @@ def answering(stdout: bytes, **more: Any) -> Fake:
         ({"operations": 0}, "no operation"),
         ({"wall_ns": 0}, "stood still"),
         ({"wall_ns": 10**9}, "runs ahead"),
+        ({"wall_ns": 4000}, "the samples took 4500 ns, all batches only 4000 ns"),
         ({"samples": ()}, "no sample"),
+        ({"samples": (1000, 0)}, "no time passed"),
     ],
 )
 def test_evidence_that_does_not_fit_is_a_violation(changes, words):
-    samples = changes.pop("samples", (1000, 1010))
+    changes = dict(changes)
+    samples = changes.pop("samples", (1000, 2000))
     found = outcome(tiny("syscall.getpid"), answering(transcript(samples=samples, **changes)))
     assert isinstance(found, Failed)
     assert any(words in violation for violation in found.violations), found.violations

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from benchproof import plan, report, runner
+from benchproof.analysis import matrix
+from benchproof.analysis.matrix import Column
 from benchproof.errors import LabInvalid, NotSupported, StartFailed, TargetFailed
-from benchproof.model import Failed, Invalid, Noise, Passed, Unsupported
+from benchproof.model import Failed, Invalid, Measurement, Noise, Passed, Result, Unsupported
 from benchproof.plan import Limits
 from benchproof.quantities import Duration, Share
 from benchproof.store import bundle
@@ -85,6 +87,27 @@ def test_each_invocation_is_a_fresh_start(measure):
     target = Fake(always(GOOD))
     measure(a=target, b=always(GOOD))
     assert target.starts == 2 * (6 + 1)
+
+
+def test_a_wrong_answer_of_the_warm_up_block_takes_the_number_away_too(measure):
+    run = measure(a=always(GOOD), b=in_turn(TargetFailed("it crashed"), GOOD))
+    assert {type(result.outcome) for result in run.results} == {Passed}
+    assert sorted(row.cells["b"].status for row in report.build(run).rows) == ["failed", "passed"]
+
+
+@pytest.mark.parametrize(("bad", "status"), [(1, "passed"), (2, "invalid")])
+def test_more_than_a_tenth_of_invalid_invocations_take_the_number_away(bad, status):
+    def result(block, outcome):
+        known = {"run_id": "r", "target": "t", "benchmark": "b", "parameters": {}, "tier": 1, "block": block}
+        return Result(**known, started_at="", duration_ns=1, envelope="", attempt=1, outcome=outcome)
+
+    measured = Measurement(metric="b.latency", unit="ns", better="lower", clock="target", iterations=1, samples=(5.0,))
+    outcomes = [Invalid(reason="truncated")] * bad + [Passed(measurements=(measured,))] * (10 - bad)
+    column = Column(target="t", reference="t", envelope="", context=())
+    (row,) = matrix.rows([("t", "b", {}, 1)], [result(*each) for each in enumerate(outcomes)], [column])
+    assert row.cells["t"].status == status
+    assert (row.cells["t"].median is None) == (status == "invalid")
+    assert f"truncated ({bad} of 10)" in row.cells["t"].notes
 
 
 def test_a_failure_is_recorded_and_the_run_goes_on(measure):
@@ -196,7 +219,7 @@ def test_targets_of_one_envelope_facet_get_a_ratio_and_others_are_context(measur
 
 
 def test_a_ratio_has_its_interval_from_six_blocks_on(measure):
-    slow = completed(transcript(samples=(2000, 2020, 1980)))
+    slow = completed(transcript(samples=(2000, 2020, 1980), wall_ns=10_000))
     built = report.build(measure(a=always(GOOD), b=always(slow)))
     for row in built.rows:
         comparison = row.cells["b"].comparison
@@ -215,7 +238,7 @@ def test_few_blocks_make_no_claim(measure, blocks, words):
 
 
 def test_the_warm_up_block_changes_no_figure(measure):
-    slow_start = in_turn(completed(transcript(samples=(10**6,))), GOOD)
+    slow_start = in_turn(completed(transcript(samples=(10**5,), wall_ns=10**6)), GOOD)
     built = report.build(measure(a=slow_start, b=always(GOOD)))
     assert all(row.cells["a"].median == 100 for row in built.rows)
 

@@ -61,7 +61,7 @@ def capture(target: Facts, probe: dict[str, str]) -> Envelope:
             "machine": dict(target["machine"]),
             "system": dict(target["system"]),
             "probe": probe,
-            "authority": DECLARED_AUTHORITY,
+            "authority": DECLARED_AUTHORITY | dict(target.get("authority", {})),
         }
     )
 

@@ -48,7 +48,9 @@ class Interrupted(BenchproofError):  # noqa: N818 - the standard word for it
 
 
 class InvocationError(BenchproofError):
-    """An invocation ended without a number."""
+    """An invocation ended without a number; where it ends a whole run, there is no answer."""
+
+    exit_status = 3
 
 
 class TargetFailed(InvocationError):  # noqa: N818 - named as the outcome that it becomes

@@ -185,7 +185,7 @@ class Target(Protocol):
     """A system under test at rest."""
 
     def facts(self) -> Facts:
-        """Sections `machine` and `system`, asked of the system itself. Raises NotSupported, StartFailed."""
+        """Sections `machine`, `system`, `authority`, asked of the system itself. Raises NotSupported, StartFailed."""
 
     def start(self) -> AbstractContextManager[Instance]:
         """One fresh instance; leaving the context ends it and everything in it."""

@@ -39,6 +39,14 @@ def no_failures(evidence: Evidence) -> Iterator[str]:
         yield f"{found} of {evidence.get('operations', '?')} operations returned something else than they should"
 
 
+def samples_took_time(evidence: Evidence) -> Iterator[str]:
+    """There are samples, time passed in each, and together they took no longer than the whole."""
+    if number(evidence, "shortest_sample_ns") < 1:
+        yield "no sample was taken, or no time passed in one"
+    if number(evidence, "sampled_ns") > number(evidence, "wall_ns"):
+        yield f"the samples took {evidence.get('sampled_ns')} ns, all batches only {evidence.get('wall_ns')} ns"
+
+
 def clocks_agree(evidence: Evidence) -> Iterator[str]:
     """The target's clock fits into the time that the host saw pass: it neither stood still nor ran ahead.
 

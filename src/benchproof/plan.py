@@ -23,6 +23,7 @@ DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 FULL_BLOCKS = 10
 QUICK_BLOCKS = 6  # the least number of pairs with a 95 % interval
 _INCLUDE_LIMIT = 16
+_PLAN_LIMIT_BYTES = 1 << 20
 
 
 CaseKey = tuple[str, str, str]  # target, benchmark, parameters
@@ -177,7 +178,7 @@ def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
         if resolved in including or len(including) > _INCLUDE_LIMIT:
             circle = " -> ".join(each.name for each in (*including, resolved))
             raise UsageError(f"{name}: the files include each other in a circle: {circle}")
-        document = tomllib.loads(path.read_bytes().decode())
+        document = tomllib.loads(_content(path).decode())
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, or nesting without end
         found = "a folder" if isinstance(error, IsADirectoryError) else getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{name}: expected a plan (a TOML file), found: {found}") from error
@@ -194,6 +195,15 @@ def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
     for name in included:
         merged = _merge(merged, _read(path.parent / name, (*including, path)))
     return _merge(merged, document)
+
+
+def _content(path: Path) -> bytes:
+    """Raises ValueError for what is too long to be a plan: a device has no end."""
+    with path.open("rb") as file:
+        content = file.read(_PLAN_LIMIT_BYTES + 1)
+    if len(content) > _PLAN_LIMIT_BYTES:
+        raise ValueError(f"longer than {_PLAN_LIMIT_BYTES >> 20} MiB")
+    return content
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -276,6 +286,8 @@ def _benchmark(item: Any, where: str) -> Benchmark:
 
 def _convert(table: dict[str, Any], kind: Any, where: str, also: tuple[str, ...] = ()) -> Any:
     _refuse_unknown(table, [*kind.__struct_fields__, *also], where)
+    if "\\u0000" in msgspec.json.encode(table, enc_hook=str).decode():
+        raise UsageError(f"{where}: expected text without zero bytes")
     for key, value in table.items():  # a key at a time, so that a message can name it
         field = next(field for field in msgspec.structs.fields(kind) if field.name == key)
         try:

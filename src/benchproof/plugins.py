@@ -40,5 +40,10 @@ class Table:
             module, _, attribute = self.own[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
         for point in entry_points(group=self.group, name=name):
-            return point.load()
+            try:
+                return point.load()
+            except Exception as error:  # whatever a stranger's module does at import is its own fault
+                raise UsageError(
+                    f"the plug-in of {self.what} '{name}' ({point.value}) cannot be loaded: {error}"
+                ) from error
         raise UsageError(f"unknown {self.what} '{name}'; {nearest(name, self.names())}")

@@ -7,7 +7,7 @@ import msgspec
 from benchproof import envelope
 from benchproof.analysis import matrix
 from benchproof.analysis.matrix import Column, Report
-from benchproof.model import Noise
+from benchproof.model import Failed, Noise
 from benchproof.plan import Plan, parse
 from benchproof.store.bundle import Run
 
@@ -26,7 +26,9 @@ def build(run: Run) -> Report:
     plan = plan_of(run)
     columns = tuple(_column(run, plan, target) for target in plan.targets)
     cases = [(case.target, case.name, case.parameters, case.benchmark.definition.tier) for case in plan.cases]
-    rows = matrix.rows(cases, run.results, columns)
+    # a warm-up is in no figure, but a wrong answer is a wrong answer
+    wrong = tuple(each for each in run.warmups if isinstance(each.outcome, Failed))
+    rows = matrix.rows(cases, (*run.results, *wrong), columns)
     cells = [cell for row in rows for cell in row.cells.values()]
     return Report(
         run_id=run.manifest.run_id,
@@ -58,10 +60,11 @@ def encoded(report: Report) -> bytes:
 def _column(run: Run, plan: Plan, target: str) -> Column:
     reference = plan.references[target]
     keys = [run.target_envelopes.get(name, "") for name in (reference, target)]
-    context: tuple[str, ...] = ()
     if all(keys):
         base, new = (run.envelopes[key] for key in keys)
         context = tuple(str(each) for each in envelope.differences(base, new, vary=plan.run.vary) if not each.allowed)
+    else:
+        context = ("one of the two could not be started and is not described",)
     return Column(target=target, reference=reference, envelope=keys[1], context=context)
 
 

@@ -7,6 +7,7 @@ apart. Whatever happens to one invocation, the run goes on; whatever happens to 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -82,12 +83,14 @@ def begin(plan: Plan, home: Path, probe: Probe, progress: Progress) -> Iterator[
         definitions=_definitions(plan),
         files={},
     )
-    with laboratory(probe) as lab, interruptible():
+    bundle.try_folder(home / "runs")
+    with interruptible(), laboratory(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
         envelopes, settled = _describe(targets, probe, progress)
         objects = {probe.facts["binary_sha256"]: probe.path.read_bytes()}
         out = bundle.Bundle.create(home / "runs" / run_id, manifest, envelopes, objects)
-        yield Session(plan, out, lab, targets, envelopes, settled, progress)
+        with contextlib.closing(out):
+            yield Session(plan, out, lab, targets, envelopes, settled, progress)
 
 
 @contextlib.contextmanager
@@ -95,9 +98,13 @@ def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Ite
     """Go on with a run that was ended. Raises UsageError if it is complete or if anything is not as it was."""
     if run.manifest.state == "complete":
         raise UsageError(f"run {run.manifest.run_id} is complete; there is nothing to resume")
-    with laboratory(probe) as lab, interruptible():
+    with interruptible(), laboratory(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
         envelopes, settled = _describe(targets, probe, progress)
+        for target in envelopes.keys() - run.target_envelopes.keys():
+            raise UsageError(
+                f"target '{target}' could not be started when the run began, and can be now; start a new run"
+            )
         for target, then in run.target_envelopes.items():
             now = envelopes.get(target)
             changed = envelope.differences(run.envelopes[then], now, vary=()) if now else ()
@@ -106,7 +113,8 @@ def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Ite
                 raise UsageError(f"target '{target}' is not what it was when the run began ({what}); start a new run")
         session = Session(plan, bundle.Bundle.resume(run), lab, targets, envelopes, settled, progress)
         session.remember((*run.warmups, *run.results))
-        yield session
+        with contextlib.closing(session.out):
+            yield session
 
 
 class Session:
@@ -159,7 +167,7 @@ class Session:
         run = bundle.load(self.out.path)
         complete = msgspec.structs.replace(run.manifest, state="complete")
         found = report.build(msgspec.structs.replace(run, manifest=complete))
-        self.out.close(report.encoded(found))
+        self.out.seal(report.encoded(found))
         return found
 
     def is_done(self, block: int, case: Case) -> bool:
@@ -301,11 +309,17 @@ class Room(Lab):
 @contextlib.contextmanager
 def laboratory(probe: Probe) -> Iterator[Room]:
     """A scratch folder that is gone afterwards; those that killed runs left behind go first."""
-    for stale in _temporary_folder().glob(f"{_SCRATCH_PREFIX}*"):
-        if not _is_alive(stale.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]):
+    places = (_temporary_folder(), Path("/dev/shm"))  # noqa: S108 - the second is where targets keep files in memory
+    for stale in (folder for place in places for folder in place.glob(f"{_SCRATCH_PREFIX}*")):
+        if not _is_in_use(stale):
             shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-") as folder:
-        yield Room(scratch=Path(folder), probe=probe.path)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield Room(scratch=Path(folder), probe=probe.path)
+        finally:
+            os.close(lock)
 
 
 def _temporary_folder() -> Path:
@@ -315,13 +329,27 @@ def _temporary_folder() -> Path:
         raise StoreError(f"cannot write temporary files: {error.strerror}; make room or set TMPDIR") from error
 
 
-def _is_alive(pid: str) -> bool:
-    return not pid.isdigit() or Path("/proc", pid).exists()
+def _is_in_use(folder: Path) -> bool:
+    """Its process is alive, or (in another namespace of processes) someone holds its lock."""
+    pid = folder.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]
+    if not pid.isdigit() or Path("/proc", pid).exists():
+        return True
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return True  # not ours to touch
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def cache_folder() -> Path:
     """Where kernels, probes and verdicts are kept for later runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "benchproof"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "benchproof"
 
 
 def prepare_probe(cache: Path) -> Probe:
@@ -337,17 +365,21 @@ def prepare_probe(cache: Path) -> Probe:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again."""
+    stopped = False
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
         for each in before:
             signal.signal(each, lambda _number, _frame: None)  # SIG_IGN makes Python complain of those under way
         raise Interrupted(number)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not stopped:  # else we are on the way out, and nothing shall disturb that
+            for number, handler in before.items():
+                signal.signal(number, handler)

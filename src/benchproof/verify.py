@@ -61,6 +61,7 @@ def _manifest(run: bundle.Run) -> Iterator[str]:
 
 def _files(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
     """Of a run that is not complete, the growing files are held by their chains and the logs by the results."""
+    yield from (f"{each.relative_to(run.path)}: no run holds such a thing" for each in bundle.strangers(run.path))
     present = {str(file.relative_to(run.path)): file for file in bundle.members(run.path)}
     for name, expected in run.manifest.files.items():
         if name not in present:
@@ -89,10 +90,16 @@ def _logs(run: bundle.Run) -> Iterator[str]:
         if len(result.logs) != len(result.log_hashes):
             yield f"{_name(result)}: {len(result.logs)} logs and {len(result.log_hashes)} hashes"
         for name, expected in zip(result.logs, result.log_hashes, strict=False):
-            if not _LOG_NAME.fullmatch(name) or (run.path / name).is_symlink() or not (run.path / name).is_file():
+            if not _LOG_NAME.fullmatch(name) or not _is_there(run.path, name):
                 yield f"{one_line(name)[:200]}: missing"
             elif hashlib.sha256((run.path / name).read_bytes()).hexdigest() != expected:
                 yield f"{name}: its hash is not the one in its result"
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    """A regular file at this very place: no link leads to it."""
+    path = folder.resolve() / name
+    return path.resolve() == path and path.is_file()
 
 
 def _envelopes(run: bundle.Run) -> Iterator[str]:

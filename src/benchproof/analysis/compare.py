@@ -17,16 +17,18 @@ class Comparison(Frozen, frozen=True):
     reason: str = ""
 
 
+def _why_none(pairs: int) -> str:
+    if pairs < stats.LEAST_N:
+        return f"{pairs} pairs: no interval, at least {stats.LEAST_N} are needed"
+    return "no ratio: a value is zero or less"
+
+
 def paired(base: Mapping[int, float], new: Mapping[int, float], better: Better) -> Comparison:
     """Both by block, one value an invocation. Blocks that only one side has cannot be paired and are not used."""
     blocks = sorted(base.keys() & new.keys())
     ratio = stats.ratio([base[block] for block in blocks], [new[block] for block in blocks])
     if ratio is None:
-        return Comparison(
-            ratio=None,
-            reading="",
-            reason=f"{len(blocks)} pairs: no interval, at least {stats.LEAST_N} are needed",
-        )
+        return Comparison(ratio=None, reading="", reason=_why_none(len(blocks)))
     if ratio.low <= 1 <= ratio.high:
         return Comparison(ratio=ratio, reading="~")
     grew = ratio.low > 1

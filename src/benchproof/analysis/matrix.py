@@ -31,6 +31,7 @@ METHOD = (
     "A ratio is the Hodges-Lehmann estimate over pairs of one block, with the exact Wilcoxon signed-rank interval."
 )
 _MAD_TO_SD = 1.4826
+_INVALID_SHARE = 0.1  # of the invocations; with more of them bad, the rest is not believed either
 
 
 class Column(Frozen, frozen=True):
@@ -149,6 +150,8 @@ def _cell(results: Sequence[Result], metric: str) -> Cell:
         f"{reason} ({count} of {len(results)})" if len(results) > 1 else reason
         for reason, count in reasons.most_common(3)
     ]
+    if worst == "passed" and by_status["invalid"] > _INVALID_SHARE * len(results):
+        worst = "invalid"
     values = list(_values(results, metric).values()) if worst == "passed" else []
     middle = stats.median(values) if values else None
     spread = stats.mad(values) * _MAD_TO_SD / abs(middle) if middle and len(values) >= stats.LEAST_N else None

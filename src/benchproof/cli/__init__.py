@@ -129,7 +129,7 @@ def find_run(home: Path, name: str) -> Path:
     given = Path(name)
     if (given / "manifest.json").is_file() or given.is_absolute():
         return given
-    runs = sorted(path.name for path in (home / "runs").glob("*") if path.is_dir())
+    runs = sorted(path.parent.name for path in (home / "runs").glob("*/manifest.json"))
     found = (
         runs[-1:]
         if name == "last"

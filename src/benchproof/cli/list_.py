@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from benchproof.cli import home_option, json_option
+from benchproof.errors import BenchproofError
+from benchproof.plugins import Table
 
 
 @click.command("list")
@@ -30,19 +34,29 @@ def command(*, what: str, home: Path, as_json: bool) -> int:
 def _targets() -> list[dict[str, str]]:
     from benchproof.targets import KINDS
 
-    return [{"name": name, "about": _first_line(KINDS.load(name))} for name in KINDS.names()]
+    return [{"name": name, "about": _about(KINDS, name, _first_line)} for name in KINDS.names()]
 
 
 def _benchmarks() -> list[dict[str, str]]:
     from benchproof.benchmarks import BENCHMARKS
 
-    definitions = (BENCHMARKS.load(name).definition for name in BENCHMARKS.names())
-    return [{"name": each.name, "about": f"{each.question} ({each.mechanism})"} for each in definitions]
+    return [{"name": name, "about": _about(BENCHMARKS, name, _question)} for name in BENCHMARKS.names()]
+
+
+def _about(table: Table, name: str, describe: Callable[[Any], str]) -> str:
+    """A plug-in that cannot be loaded hides no other."""
+    try:
+        return describe(table.load(name))
+    except BenchproofError as error:
+        return f"broken: {error}"
+
+
+def _question(kind: Any) -> str:
+    return f"{kind.definition.question} ({kind.definition.mechanism})"
 
 
 def _runs(home: Path) -> list[dict[str, str]]:
     from benchproof import report
-    from benchproof.errors import BenchproofError
     from benchproof.store import bundle
 
     rows = []

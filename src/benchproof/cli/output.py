@@ -17,6 +17,6 @@ _WIDTH_ELSEWHERE = 132  # into a file or a pipe
 
 def terminal(report: Report) -> str:
     """The matrix, as wide as the terminal, in colour if it is one and NO_COLOR is not set."""
-    is_terminal = sys.stdout.isatty()
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else _WIDTH_ELSEWHERE
     return render(report, width=width, color=is_terminal and not os.environ.get("NO_COLOR"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from benchproof.errors import Interrupted
+from benchproof.errors import Interrupted, one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -92,4 +92,4 @@ class Progress:
         return sum(count * pace_s.get(target, overall_s) for target, count in self._left.items())
 
     def _say(self, message: str) -> None:
-        print(f"benchproof: {message}", file=self._stream, flush=True)
+        print(f"benchproof: {one_line(message)}", file=self._stream, flush=True)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from benchproof.cli import find_run, home_option, json_option
+from benchproof.errors import UsageError
 
 _EPILOG = """\b
 Examples:
@@ -55,13 +56,15 @@ def command(
     from benchproof.store import bundle
 
     progress = Progress(sys.stderr)
+    if resume is not None and (plan_file or targets or benchmarks or quick is not None or blocks or seed is not None):
+        raise UsageError("--resume goes on with the plan of the run; it takes none of the options that change a plan")
     if resume is not None:
         earlier = bundle.load(find_run(home, resume))
         wanted = report.plan_of(earlier)
         session = runner.resume(earlier, wanted, runner.prepare_probe(runner.cache_folder()), progress)
     else:
         path = plan_file or plan.DEFAULT
-        chosen = tuple(name for name in targets.split(",") if name)
+        chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
         document = plan.only(plan.document_of(path), targets=chosen, benchmarks=benchmarks)
         given = {"quick": quick, "seed": seed, "blocks": blocks}
         changes = {key: value for key, value in given.items() if value is not None}
@@ -80,9 +83,9 @@ def show(result: Any, path: Path, *, as_json: bool) -> int:
     from benchproof.cli.output import terminal
     from benchproof.reporters import FORMATS
 
-    click.echo(FORMATS.load("json")(result), nl=False) if as_json else click.echo(terminal(result), nl=False)
     page = path.parent.parent / f"{path.name}.md"
     page.write_text(FORMATS.load("markdown")(result), encoding="utf-8")
+    click.echo(FORMATS.load("json")(result) if as_json else terminal(result), nl=False)
     click.echo(f"report: {page}\nevidence: {path} (benchproof verify {path})", err=True)
     if result.statuses.get("failed"):
         return 1

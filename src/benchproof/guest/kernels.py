@@ -23,6 +23,7 @@ from benchproof.model import Frozen
 DEBIAN = "debian:"
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+~:-]+")
 _ELF, _SETUP_MAGIC, _SETUP_MAGIC_AT = b"\x7fELF", b"HdrS", 0x202
+_SETUP_END = 0x268
 _UNPACKERS = {  # first bytes of the payload -> the program that unpacks it
     b"\x02\x21\x4c\x18": ["lz4", "-d"],
     b"\x28\xb5\x2f\xfd": ["zstd", "-d"],
@@ -108,7 +109,7 @@ def _bootable(origin: Path, image: bytes, folder: Path) -> Path:
 
 def _payload(image: bytes) -> bytes | None:
     """The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst)."""
-    if image[_SETUP_MAGIC_AT : _SETUP_MAGIC_AT + 4] != _SETUP_MAGIC:
+    if image[_SETUP_MAGIC_AT : _SETUP_MAGIC_AT + 4] != _SETUP_MAGIC or len(image) < _SETUP_END:
         raise NotSupported(
             "the kernel image is neither an ELF file nor a bzImage", missing="name a vmlinux or a bzImage"
         )
@@ -140,6 +141,7 @@ def _tool(command: list[str], *, missing: str, cwd: Path | None = None) -> bytes
 
 def _write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    return Path(file.name).rename(path)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        draft.write_bytes(content)
+        return draft.rename(path)

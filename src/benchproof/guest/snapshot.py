@@ -27,6 +27,7 @@ CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least re
 _RECORD, _RAM, _STATE = "record.json", "ram", "state"
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 _RESTORE_TIMEOUT_S = 30.0
+_WAY_OUT = 'room in, and write access to, the cache folder (XDG_CACHE_HOME); or start = "cold" in the plan'
 
 
 class Record(Frozen, frozen=True):
@@ -62,8 +63,10 @@ def ensure(machine: Machine, *, cache_folder: Path, supervisor: Path, timeout_s:
         with _only_one(folder.parent):
             record = _trusted(folder, key) or _make(machine, key, folder, supervisor, timeout_s, log)
             _evict(folder.parent, keep=folder)
-    with contextlib.suppress(OSError):  # a cache that can only be read is still good to read
+    try:
         os.utime(folder)
+    except OSError as error:  # QEMU opens the memory for writing, though it maps it privately
+        raise NotSupported(f"cannot use a snapshot: {error.strerror}", missing=_WAY_OUT) from error
     return Snapshot(folder=folder, record=record)
 
 
@@ -100,8 +103,7 @@ def _only_one(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
     except OSError as error:
-        missing = f'make room in, or write access to, {folder}; or start = "cold" in the plan'
-        raise NotSupported(f"cannot write a snapshot: {error.strerror}", missing=missing) from error
+        raise NotSupported(f"cannot write a snapshot: {error.strerror}", missing=_WAY_OUT) from error
 
 
 def _make(machine: Machine, key: str, folder: Path, supervisor: Path, timeout_s: float, log: Log) -> Record:

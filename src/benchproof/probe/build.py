@@ -51,7 +51,8 @@ def build(cache: Path, *, architecture: str = platform.machine(), defines: Seque
 def _compilers(architecture: str) -> Iterator[list[str]]:
     """Smallest result first: a static musl program starts faster than one with glibc."""
     if named := os.environ.get("BENCHPROOF_CC"):
-        yield named.split()
+        if shutil.which(named.split()[0]):
+            yield named.split()
         return
     native = architecture == platform.machine()
     gnu = f"{architecture}-linux-gnu"
@@ -78,26 +79,39 @@ def _build_with(command: list[str], cache: Path) -> Probe:
     source_hash = hashlib.sha256(b"".join(sources.values())).hexdigest()
     key = hashlib.sha256("\0".join([source_hash, version, *command]).encode()).hexdigest()
     path = cache / "probes" / key / "probe"
-    if not path.exists():
-        _compile(command, sources, path)
+    binary_hash = _trusted(path) or _compile(command, sources, path)
     return Probe(
         path=path,
         facts={
             "source_sha256": source_hash,
-            "binary_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "binary_sha256": binary_hash,
             "compiler": version,
             "command": " ".join(command),
         },
     )
 
 
-def _compile(command: list[str], sources: dict[str, bytes], path: Path) -> None:
+def _trusted(path: Path) -> str:
+    """The hash of a build that is still what was built; empty for anything else."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found if path.with_name("sha256").read_text() == found else ""
+    except OSError:
+        return ""
+
+
+def _compile(command: list[str], sources: dict[str, bytes], path: Path) -> str:
+    """Returns the hash of what was built."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         for name, text in sources.items():
             (Path(folder) / name).write_bytes(text)
         _run([*command, "-o", "probe", *(name for name in _SOURCES if name.endswith(".c"))], cwd=folder)
-        (Path(folder) / "probe").rename(path)  # two builds at once both end with a whole file
+        built = hashlib.sha256((Path(folder) / "probe").read_bytes()).hexdigest()
+        (Path(folder) / "sha256").write_text(built)
+        for name in ("probe", "sha256"):  # two builds at once both end with whole files
+            (Path(folder) / name).rename(path.with_name(name))
+    return built
 
 
 def _run(command: list[str], cwd: str | None = None) -> subprocess.CompletedProcess[bytes]:

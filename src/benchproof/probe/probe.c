@@ -4,6 +4,7 @@ static const char USAGE[] =
     "  probe bench NAME [--samples N] [--warmups N] [--sample-ns NS] [--budget-ns NS]\n"
     "                   [--iterations N] [--size BYTES] [--dir DIR]\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
+    "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
     "  probe list                  the names that `bench` knows\n"
     "  probe supervise FD ARGV...  run ARGV; when FD (a pipe) closes, end it and all its descendants\n"
     "  probe settle                wait until the kernel has settled on its clock, at most 5 s\n"
@@ -141,7 +142,7 @@ static uint64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     uint64_t ns = (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-    return PLANTED == FAST_CLOCK ? ns * 10 : ns;
+    return PLANTED == FAST_CLOCK ? ns * 10 : PLANTED == SLOW_CLOCK ? ns / 10 : ns;
 }
 
 /* The smallest step that the clock was seen to make: what it can resolve, whatever it promises. */
@@ -156,6 +157,15 @@ static uint64_t clock_step_ns(void)
         if (next - start < least) least = next - start;
     }
     return least;
+}
+
+/* On our own clock, whatever it counts: the host looks at its own meanwhile. */
+static int wait_ns(uint64_t ns)
+{
+    uint64_t start = now_ns();
+    for (uint64_t turn = 0; now_ns() - start < ns; turn++)
+        if (turn > (1ull << 34)) { errno = 0; die("the clock does not advance"); }
+    return 0;
 }
 
 static double clock_overhead_ns(void)
@@ -302,11 +312,12 @@ static void write_null_batch(uint64_t n)
 
 static void make_file(void)
 {
-    const char *places[] = { S.dir, "/dev/shm", "/tmp", "/run" };
+    const char *places[] = { S.dir, getenv("BENCHPROOF_TMPFS"), "/dev/shm", "/tmp", "/run" };
     struct statfs fs;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!places[i] || statfs(places[i], &fs) || (uint32_t)fs.f_type != TMPFS_MAGIC) continue;
-        snprintf(S.path, sizeof S.path, "%s/benchproof-probe-%d", places[i], (int)getpid());
+        if (chdir(places[i])) continue; /* a path of one component, wherever the tmpfs is */
+        snprintf(S.path, sizeof S.path, "benchproof-probe-%d", (int)getpid());
         int fd = open(S.path, O_CREAT | O_EXCL | O_RDWR, 0600);
         if (fd < 0) continue;
         char content[FILE_BYTES];
@@ -707,7 +718,7 @@ static void memcpy_batch(uint64_t n)
         memcpy(S.source, &number, 8);
         memcpy(S.source + S.size - 8, &number, 8);
         __asm__ volatile("" ::: "memory");
-        if (PLANTED != SKIP_WORK || i % 2 == 0) memcpy(S.copy, S.source, S.size);
+        if (PLANTED != SKIP_WORK || S.sum % 2 == 0) memcpy(S.copy, S.source, S.size);
         __asm__ volatile("" ::: "memory");
         memcpy(&first, S.copy, 8);
         memcpy(&last, S.copy + S.size - 8, 8);
@@ -891,14 +902,15 @@ static int facts(void)
 {
     struct utsname u;
     cpu_set_t cpus;
-    char cpu[256], clock[64];
+    char cpu[256], clock[64], filters[32];
     CPU_ZERO(&cpus);
     if (uname(&u) || sched_getaffinity(0, sizeof cpus, &cpus)) die("facts");
     cpu_name(cpu, sizeof cpu);
     first_line_with("/sys/devices/system/clocksource/clocksource0/current_clocksource", "", clock, sizeof clock);
+    first_line_with("/proc/self/status", "Seccomp_filters", filters, sizeof filters);
     printf("{\"os\":\"%s\",\"kernel\":\"%s\",\"kernel_build\":\"%s\",\"architecture\":\"%s\",\"cpu\":\"%s\",\"cpus\":\"%d\","
-           "\"clock_source\":\"%s\",\"page_bytes\":\"%ld\"}\n",
-           u.sysname, u.release, u.version, u.machine, cpu, CPU_COUNT(&cpus), clock, sysconf(_SC_PAGESIZE));
+           "\"clock_source\":\"%s\",\"page_bytes\":\"%ld\",\"seccomp_filters\":\"%s\"}\n",
+           u.sysname, u.release, u.version, u.machine, cpu, CPU_COUNT(&cpus), clock, sysconf(_SC_PAGESIZE), *filters ? filters : "0");
     return 0;
 }
 
@@ -963,6 +975,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "probe: unknown benchmark '%s'; `probe list` names them\n", argv[2]);
         return EXIT_USAGE;
     }
+    if (!strcmp(command, "wait") && argc == 3) return wait_ns(number("NS", argv[2]));
     int status = self_test(argc - 1, argv + 1);
     if (status >= 0) return status;
     fputs(USAGE, stderr);

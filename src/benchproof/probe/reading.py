@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Annotated
 
 import msgspec
 
@@ -22,21 +23,25 @@ class Reading(Frozen, frozen=True):
     evidence: dict[str, str]
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Some = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+
+
 class _Begin(msgspec.Struct, tag_field="line", tag="begin"):
     probe: int
     benchmark: str
-    clock_step_ns: int
+    clock_step_ns: _Count
     clock_overhead_ns: float
     loop_overhead_ns: float
-    iterations: int
+    iterations: _Some
 
 
 class _Warmup(msgspec.Struct, tag_field="line", tag="warmup"):
-    elapsed_ns: int
+    elapsed_ns: _Count
 
 
 class _Sample(msgspec.Struct, tag_field="line", tag="sample"):
-    elapsed_ns: int
+    elapsed_ns: _Count
 
 
 class _Evidence(msgspec.Struct, tag_field="line", tag="evidence"):
@@ -49,12 +54,12 @@ class _Lacking(msgspec.Struct, tag_field="line", tag="unsupported"):
 
 
 class _End(msgspec.Struct, tag_field="line", tag="end"):
-    warmups: int
-    samples: int
-    operations: int
-    failures: int
-    wall_ns: int
-    crc32: int
+    warmups: _Count
+    samples: _Count
+    operations: _Count
+    failures: _Count
+    wall_ns: _Count
+    crc32: _Count
 
 
 _Line = _Begin | _Warmup | _Sample | _Evidence | _Lacking | _End

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchproof.analysis.matrix import Cell, Report, Row
+from benchproof.errors import one_line
 from benchproof.reporters import layout
 
 
@@ -101,4 +102,4 @@ def _safe(text: str) -> str:
         "\n": " ",
         "\r": " ",
     }
-    return "".join(table.get(character, character) for character in text)
+    return "".join(table.get(character, character) for character in one_line(text))

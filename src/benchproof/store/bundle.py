@@ -7,10 +7,13 @@ that was in flight and is dropped on resume. The manifest holds the hash of ever
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from typing import Any
 import msgspec
 
 from benchproof.envelope import fingerprint
-from benchproof.errors import StoreError
+from benchproof.errors import StoreError, UsageError
 from benchproof.model import WARMUP_BLOCK, Envelope, Frozen, Result
 
 FORMAT = 1
@@ -69,11 +72,12 @@ class _Envelopes(Frozen, frozen=True):
 class Bundle:
     """A run that is being written. Raises StoreError when it cannot be; what was recorded before stays whole."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, lock: int) -> None:
         self.path = path
         self.manifest = manifest
         self._chains = {name: last_chain(path / name) for name in (RESULTS, WARMUPS)}
         self._log_count = len(list((path / "logs").glob("*")))
+        self._lock = lock
 
     @classmethod
     def create(
@@ -92,24 +96,32 @@ class Bundle:
                 files[f"objects/{name}"] = _write(path / "objects" / name, data)
             for name in (RESULTS, WARMUPS):
                 _write(path / name, b"")
-            bundle = cls(path, msgspec.structs.replace(manifest, files=files))
+            bundle = cls(path, msgspec.structs.replace(manifest, files=files), _locked(path))
             bundle._write_manifest()
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(path, ignore_errors=True)  # it holds no result yet
-            raise _cannot_write(path, error) from error
+            if isinstance(error, OSError):
+                raise _cannot_write(path, error) from error
+            raise
         return bundle
 
     @classmethod
     def resume(cls, run: Run) -> Bundle:
         """Go on with a run that was ended: drop the torn last lines and the logs that no result names."""
-        named = {log for result in (*run.results, *run.warmups) for log in result.logs}
-        for name in (RESULTS, WARMUPS):
-            _drop_torn_line(run.path / name)
-        (run.path / "logs").mkdir(exist_ok=True)
-        for log in (run.path / "logs").iterdir():
-            if f"logs/{log.name}" not in named:
-                log.unlink()
-        return cls(run.path, run.manifest)
+        lock = _locked(run.path)
+        try:
+            if odd := strangers(run.path):
+                what = odd[0].relative_to(run.path)
+                raise StoreError(f"'{run.path}' is damaged: {what} is neither a file nor a folder of a run")
+            _tidy(run)
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(run.path, run.manifest, lock)
+
+    def close(self) -> None:
+        """Let others resume the run."""
+        os.close(self._lock)
 
     def write_log(self, name: str, content: bytes) -> tuple[str, str]:
         """Keep a log; returns its path within the run and its hash."""
@@ -131,7 +143,7 @@ class Bundle:
             raise _cannot_write(self.path, error) from error
         self._chains[name] = chain
 
-    def close(self, report: bytes) -> None:
+    def seal(self, report: bytes) -> None:
         """The run is complete: write its report, hash every file, seal the manifest."""
         try:
             _write(self.path / REPORT, report)
@@ -150,6 +162,9 @@ def load(path: Path) -> Run:
     """Read a run back. Raises StoreError if it is none or is damaged; a torn last line is left out."""
     if not path.is_dir():
         raise StoreError(f"no run at '{path}'; `benchproof list runs` shows what there is")
+    for name in (MANIFEST, ENVELOPE, RESULTS, WARMUPS, REPORT):  # a pipe would be waited for without end
+        if os.path.lexists(path / name) and not stat.S_ISREG((path / name).lstat().st_mode):
+            raise StoreError(f"'{path}' is damaged: {name} is not a regular file")
     try:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
         envelopes = msgspec.json.decode((path / ENVELOPE).read_bytes(), type=_Envelopes)
@@ -197,6 +212,27 @@ def read_lines(path: Path) -> Iterator[tuple[Result, bool]]:
             yield result, fits
 
 
+def try_folder(path: Path) -> None:
+    """Raises StoreError where no run can be written: better before the work than after it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"room")
+    except OSError as error:
+        raise StoreError(f"cannot write to '{path}': {error.strerror}; name another folder with --home") from error
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds the run for us alone. Raises UsageError if someone else writes to it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(f"run '{path.name}' is still being written by another benchproof") from error
+    return descriptor
+
+
 def last_chain(path: Path) -> str:
     """The hash of the last whole line, empty at the start."""
     if not path.exists():
@@ -218,8 +254,18 @@ def encoded(manifest: Manifest) -> bytes:
 
 
 def members(path: Path) -> list[Path]:
-    """Every file of a run except its manifest."""
-    return sorted(file for file in path.rglob("*") if file.is_file() and file != path / MANIFEST)
+    """Every file of a run except its manifest; what is no regular file is none of it."""
+    return sorted(each for each in path.rglob("*") if stat.S_ISREG(each.lstat().st_mode) and each != path / MANIFEST)
+
+
+def strangers(path: Path) -> list[Path]:
+    """What no run holds: links, pipes, devices, other folders."""
+    folders = {path / "logs", path / "objects"}
+    return sorted(
+        each
+        for each in path.rglob("*")
+        if not stat.S_ISREG(mode := each.lstat().st_mode) and not (stat.S_ISDIR(mode) and each in folders)
+    )
 
 
 def _link(chain: str, body: bytes) -> str:
@@ -261,6 +307,17 @@ def _append(path: Path, line: bytes) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+def _tidy(run: Run) -> None:
+    """Drop what the invocation in flight left: torn last lines, logs that no result names."""
+    named = {log for result in (*run.results, *run.warmups) for log in result.logs}
+    for name in (RESULTS, WARMUPS):
+        _drop_torn_line(run.path / name)
+    (run.path / "logs").mkdir(exist_ok=True)
+    for log in (run.path / "logs").iterdir():
+        if f"logs/{log.name}" not in named:
+            log.unlink()
 
 
 def _drop_torn_line(path: Path) -> None:

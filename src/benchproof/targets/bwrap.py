@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchproof.errors import NotSupported
 from benchproof.model import Facts, Frozen, Lab
 from benchproof.targets.host import FolderInstance, shared_folder
-from benchproof.targets.observed import observe, split
+from benchproof.targets.observed import observe, sections, tool_version
 
 _OPTIONS = ("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--setenv", "LC_ALL", "C")
 _MOUNTS = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108 - a path inside the sandbox
@@ -33,12 +30,9 @@ class Bwrap:
     def facts(self) -> Facts:
         version = _version()
         with self.start() as instance:
-            machine, system = split(observe(instance), execution="native")
-        options = " ".join(self._wrap(Path("FOLDER")))
-        return {
-            "machine": machine,
-            "system": {"kind": "bwrap", "version": version, "command": options} | system,
-        }
+            observed = observe(instance)
+        command = " ".join(self._wrap(Path("FOLDER")))
+        return sections(observed, execution="native", kind="bwrap", version=version, command=command)
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
@@ -64,6 +58,4 @@ class Bwrap:
 
 
 def _version() -> str:
-    if not shutil.which("bwrap"):
-        raise NotSupported("bwrap is not installed", missing="apt-get install bubblewrap")
-    return subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    return tool_version("bwrap", "--version", missing="apt-get install bubblewrap")

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from benchproof.errors import NotSupported, UsageError
 from benchproof.model import Completed, Facts, Frozen, Lab
-from benchproof.targets.host import FolderInstance, Host, shared_folder
-from benchproof.targets.observed import observe, split
+from benchproof.targets.host import FolderInstance, Host, shared_folder, tmpfs_folder
+from benchproof.targets.observed import observe, sections
 
 
 class _WrappedInstance(FolderInstance):
     """The command's words stand in the middle of the wrapper's, not behind them."""
 
-    def __init__(self, *, lab: Lab, folder: Path, template: Sequence[str]) -> None:
-        super().__init__(lab=lab, folder=folder, inside=str(folder))
+    def __init__(self, *, lab: Lab, folder: Path, template: Sequence[str], tmpfs: str) -> None:
+        super().__init__(lab=lab, folder=folder, inside=str(folder), tmpfs=tmpfs)
         self._template = template
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
@@ -55,19 +55,19 @@ class Command:
             observed = observe(instance)
         here = Host(Host.Settings(), self.lab).facts()["machine"]
         same_processor = observed.get("cpu") == here.get("cpu")  # a wrapper may as well emulate or go elsewhere
-        machine, system = split(observed, execution="native" if same_processor else "unknown")
-        declared = {
-            "kind": "command",
-            "command": " ".join(self.settings.command),
-            "program_sha256": hashlib.sha256(program.read_bytes()).hexdigest(),
-        }
-        return {"machine": machine, "system": declared | system}
+        return sections(
+            observed,
+            execution="native" if same_processor else "unknown",
+            kind="command",
+            command=" ".join(self.settings.command),
+            program_sha256=hashlib.sha256(program.read_bytes()).hexdigest(),
+        )
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
         self._program()
-        with shared_folder(self.lab) as folder:
-            yield _WrappedInstance(lab=self.lab, folder=folder, template=self.settings.command)
+        with shared_folder(self.lab) as folder, tmpfs_folder(self.lab) as tmpfs:
+            yield _WrappedInstance(lab=self.lab, folder=folder, template=self.settings.command, tmpfs=tmpfs)
 
     def _program(self) -> Path:
         first = self.settings.command[0]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Literal
 import msgspec
 
 from benchproof import process
-from benchproof.errors import NotSupported, TargetFailed
+from benchproof.errors import TargetFailed
 from benchproof.model import Completed, Facts, Frozen, Lab
 from benchproof.targets.host import FolderInstance, shared_folder
-from benchproof.targets.observed import observe, split
+from benchproof.targets.observed import observe, sections, tool_version
 
 _RUNSC_FAILED = 128
 
@@ -56,14 +55,11 @@ class Gvisor:
     def facts(self) -> Facts:
         version = self._version()
         with self.start() as instance:
-            machine, system = split(observe(instance), execution="native")
-        declared = {
-            "kind": "gvisor",
-            "version": version,
-            "platform": self.settings.platform,
-            "command": " ".join(self._command()),
-        }
-        return {"machine": machine, "system": declared | system}
+            observed = observe(instance)
+        command, platform = " ".join(self._command()), self.settings.platform
+        return sections(
+            observed, execution="native", kind="gvisor", version=version, platform=platform, command=command
+        )
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
@@ -72,15 +68,17 @@ class Gvisor:
             yield _SandboxInstance(lab=self.lab, home=home, runsc=self._command())
 
     def _command(self) -> list[str]:
-        return [self.settings.runsc, f"--platform={self.settings.platform}", "--network=none", "--ignore-cgroups"]
+        rights = [] if os.geteuid() == 0 else ["--rootless"]
+        return [
+            self.settings.runsc,
+            *rights,
+            f"--platform={self.settings.platform}",
+            "--network=none",
+            "--ignore-cgroups",
+        ]
 
     def _version(self) -> str:
-        if not shutil.which(self.settings.runsc):
-            raise NotSupported(f"'{self.settings.runsc}' is not installed", missing="apt-get install runsc")
-        done = subprocess.run(
-            [self.settings.runsc, "--version"], capture_output=True, text=True, check=True, timeout=30
-        )
-        return done.stdout.splitlines()[0]
+        return tool_version(self.settings.runsc, "--version", missing="apt-get install runsc")
 
 
 def _specification(argv: Sequence[str], work: Path) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,17 +11,20 @@ from pathlib import Path
 
 from benchproof import process
 from benchproof.model import Completed, Facts, Frozen, Lab
-from benchproof.targets.observed import observe, split
+from benchproof.targets.observed import observe, sections
+
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours is made in it
 
 
 class FolderInstance:
     """A command runs behind a wrapper that shares one folder with the host; inside, the folder has its own name."""
 
-    def __init__(self, *, lab: Lab, folder: Path, inside: str, wrap: Sequence[str] = ()) -> None:
+    def __init__(self, *, lab: Lab, folder: Path, inside: str, wrap: Sequence[str] = (), tmpfs: str = "") -> None:
         self._lab = lab
         self._folder = folder
         self._inside = inside
         self._wrap = wrap  # words before the command
+        self._environment = process.ENVIRONMENT | ({"BENCHPROOF_TMPFS": tmpfs} if tmpfs else {})
         self.probe = self.put(lab.probe, "probe")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
@@ -29,7 +33,14 @@ class FolderInstance:
     def run_here(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         """Run on the host, in the folder; what it says on standard error is kept with the invocation."""
         supervisor = self._lab.probe
-        done = process.run(argv, supervisor=supervisor, stdin=stdin, timeout_s=timeout_s, cwd=self._folder)
+        done = process.run(
+            argv,
+            supervisor=supervisor,
+            stdin=stdin,
+            timeout_s=timeout_s,
+            cwd=self._folder,
+            environment=self._environment,
+        )
         if done.stderr:
             self._lab.log("stderr", done.stderr)
         return done
@@ -47,6 +58,16 @@ def shared_folder(lab: Lab) -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextlib.contextmanager
+def tmpfs_folder(lab: Lab) -> Iterator[str]:
+    """A folder in the host's shared memory for the probe's files: a probe that is killed cannot remove them itself."""
+    if not os.access(_SHARED_MEMORY, os.W_OK):
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(dir=_SHARED_MEMORY, prefix=f"{lab.scratch.name}-") as folder:
+        yield folder
+
+
 class Host:
     """The host itself."""
 
@@ -59,10 +80,9 @@ class Host:
 
     def facts(self) -> Facts:
         with self.start() as instance:
-            machine, system = split(observe(instance), execution="native")
-        return {"machine": machine, "system": {"kind": "host"} | system}
+            return sections(observe(instance), execution="native", kind="host")
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
-        with shared_folder(self.lab) as folder:
-            yield FolderInstance(lab=self.lab, folder=folder, inside=str(folder))
+        with shared_folder(self.lab) as folder, tmpfs_folder(self.lab) as tmpfs:
+            yield FolderInstance(lab=self.lab, folder=folder, inside=str(folder), tmpfs=tmpfs)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import msgspec
 
-from benchproof.errors import TargetFailed
+from benchproof.errors import NotSupported, StartFailed, TargetFailed
 from benchproof.model import Instance
 
 _TIMEOUT_S = 60.0
+_WAIT_NS = 500_000_000
+_CLOCK_TOLERANCE = 0.1
+_SLACK_NS = 100_000_000
 
 
 def observe(instance: Instance) -> dict[str, str]:
-    """The probe's `facts`, by name: see `facts()` in probe.c."""
+    """The probe's `facts`, by name: see `facts()` in probe.c. Raises TargetFailed, also for a wrong clock."""
+    check_clock(instance)
     done = instance.run([instance.probe, "facts"], timeout_s=_TIMEOUT_S)
     if done.exit_status:
         raise TargetFailed(f"the probe could not ask for facts: {done.stderr[-200:].decode(errors='replace').strip()}")
@@ -21,9 +28,44 @@ def observe(instance: Instance) -> dict[str, str]:
         raise TargetFailed(f"the probe's facts are damaged: {error}") from error
 
 
-def split(observed: dict[str, str], *, execution: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What was observed, as sections `machine` and `system`. `execution` is native, kvm, tcg or unknown."""
-    of_machine = ("architecture", "cpu", "cpus", "page_bytes")
-    machine = {key: observed[key] for key in of_machine if key in observed}
-    system = {key: value for key, value in observed.items() if key not in of_machine}
-    return machine | {"execution": execution}, system
+def tool_version(*command: str, missing: str) -> str:
+    """The first line of what a tool says of its version. Raises NotSupported if it is not there or does not say."""
+    if not shutil.which(command[0]):
+        raise NotSupported(f"'{command[0]}' is not installed", missing=missing)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotSupported(f"'{' '.join(command)}' does not answer: {error}", missing=missing) from error
+    return (done.stdout.splitlines() or ["unknown"])[0]
+
+
+def sections(observed: dict[str, str], *, execution: str, **declared: str) -> dict[str, dict[str, str]]:
+    """What was observed, by section of the envelope; `declared` facts go to `system`.
+
+    `execution` is native, kvm, tcg or unknown.
+    """
+    section_of = dict.fromkeys(("architecture", "cpu", "cpus", "page_bytes"), "machine") | {
+        "seccomp_filters": "authority"
+    }
+    found: dict[str, dict[str, str]] = {"machine": {"execution": execution}, "system": declared, "authority": {}}
+    for fact, value in observed.items():
+        found[section_of.get(fact, "system")][fact] = value
+    return found
+
+
+def check_clock(instance: Instance) -> None:
+    """A target whose clock runs at another pace than ours makes every number of it wrong. Raises StartFailed.
+
+    It waits half a second on its own clock while we look at ours; a busy host gets a second try.
+    """
+    for _ in range(2):
+        start_ns = instance.run([instance.probe, "exit", "0"], timeout_s=_TIMEOUT_S).elapsed_ns
+        elapsed_ns = instance.run([instance.probe, "wait", str(_WAIT_NS)], timeout_s=_TIMEOUT_S).elapsed_ns
+        if (
+            _WAIT_NS * (1 - _CLOCK_TOLERANCE)
+            <= elapsed_ns
+            <= _WAIT_NS * (1 + _CLOCK_TOLERANCE) + 2 * start_ns + _SLACK_NS
+        ):
+            return
+    pace = _WAIT_NS / max(1, elapsed_ns - start_ns)
+    raise StartFailed(f"the target's clock is not to be trusted: it counts {pace:.2f} s in a second of the host's")

@@ -16,7 +16,7 @@ from benchproof.guest import machine as machines
 from benchproof.guest.wire import Wire
 from benchproof.model import Completed, Facts, Frozen, Lab
 from benchproof.quantities import Duration, Size
-from benchproof.targets.observed import observe, split
+from benchproof.targets.observed import observe, sections
 
 _PUT_TIMEOUT_S = 120.0
 
@@ -55,6 +55,8 @@ class Qemu:
         def __post_init__(self) -> None:
             if not 1 <= self.vcpus <= 255:
                 raise UsageError(f"vcpus: expected 1 to 255, found {self.vcpus}")
+            if not 16 << 20 <= self.memory <= 1 << 42:
+                raise UsageError(f"memory: expected 16 MiB to 4 TiB, found {self.memory / 2**20:g} MiB")
             if not self.kernel.startswith(kernels.DEBIAN) and not Path(self.kernel).is_file():
                 what = "a folder" if Path(self.kernel).is_dir() else "no such file"
                 raise UsageError(
@@ -98,7 +100,7 @@ class Qemu:
 
     def facts(self) -> Facts:
         with self.start() as instance:
-            observed_machine, system = split(observe(instance), execution=self.machine.accel)
+            found = sections(observe(instance), execution=self.machine.accel, kind="qemu", **self.kernel.facts)
         declared = {
             "emulator": machines.emulator_version(),
             "accel": self.machine.accel,
@@ -110,10 +112,7 @@ class Qemu:
         }
         if self.machine.accel == "tcg":
             declared["accel_reason"] = self.kvm_trouble(self.machine)
-        return {
-            "machine": declared | observed_machine,
-            "system": {"kind": "qemu"} | self.kernel.facts | system,
-        }
+        return found | {"machine": declared | found["machine"]}
 
     @contextlib.contextmanager
     def start(self) -> Iterator[_GuestInstance]:

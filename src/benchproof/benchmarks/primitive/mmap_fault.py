@@ -27,3 +27,6 @@ class MmapFault(Probed, frozen=True):
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""
         yield from oracles.equals(evidence, "page_word_sum", PAGES * (PAGES + 1) // 2)
+        faults = oracles.number(evidence, "faults_per_mapping")
+        if 0 < faults < PAGES:  # 0: this kernel does not count
+            yield f"{PAGES} pages were touched with {faults} faults: they were not fresh, or huge"

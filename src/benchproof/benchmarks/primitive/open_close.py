@@ -20,7 +20,7 @@ class OpenClose(Probed, frozen=True):
         name="syscall.open_close",
         tier=TIER,
         question=__doc__,
-        mechanism="open for reading and close of a file on tmpfs",
+        mechanism="open for reading and close of a file on tmpfs, in the current folder",
         without_posix="obtaining and dropping a handle to a memory object; not_applicable without one",
         oracle="each open returns the same descriptor, none is left open, the file holds the known bytes",
     )

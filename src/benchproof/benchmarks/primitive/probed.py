@@ -24,6 +24,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     quantity: ClassVar[str] = "latency"
     unit: ClassVar[Unit] = "ns"
     better: ClassVar[Better] = "lower"
+    operation: ClassVar[str] = ""  # the probe's name of it, where it is not that of the benchmark
 
     samples: int = 40
     warmups: int = 10
@@ -36,6 +37,8 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"expected 1 to 10000 samples and at most 10000 warm-ups, found {self.samples} and {self.warmups}"
             )
+        if not (0 < self.sample_time <= 60 and 0 < self.budget <= 3600 and self.timeout > 0):
+            raise ValueError("expected sample_time up to 60 s, budget up to 1 h and a timeout, none of them zero")
 
     def quick(self) -> Self:
         """The same question in 60 to 150 ms of measuring."""
@@ -55,14 +58,23 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             "--sample-ns": round(self.sample_time * 1e9),
             "--budget-ns": round(self.budget * 1e9),
         }
-        return ["bench", self.definition.name, *(str(word) for pair in settings.items() for word in pair)]
+        return [
+            "bench",
+            self.operation or self.definition.name,
+            *(str(word) for pair in settings.items() for word in pair),
+        ]
 
     def observe(self, done: Completed) -> Observation:
         """What the probe's output says. Raises InvocationError where it says nothing, or had wider authority."""
-        reading = probe.read(done, self.definition.name)
-        evidence = reading.evidence | {"host_ns": str(done.elapsed_ns), "command": " ".join(self.arguments())}
+        reading = probe.read(done, self.operation or self.definition.name)
+        evidence = reading.evidence | {
+            "sampled_ns": str(sum((*reading.warmups_ns, *reading.samples_ns))),
+            "shortest_sample_ns": str(min(reading.samples_ns, default=0)),
+            "host_ns": str(done.elapsed_ns),
+            "command": " ".join(self.arguments()),
+        }
         _check_authority(evidence)
-        if not reading.samples_ns:
+        if min(reading.samples_ns, default=0) < 1:
             return Observation(measurements=(), evidence=evidence)
         measurement = Measurement(
             metric=f"{self.definition.name}.{self.quantity}",
@@ -84,8 +96,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         evidence = observation.evidence
         yield from oracles.no_failures(evidence)
         yield from oracles.clocks_agree(evidence)
-        if not observation.measurements:
-            yield "no sample was taken"
+        yield from oracles.samples_took_time(evidence)
         yield from self.check(evidence)
 
     def check(self, evidence: Evidence) -> Iterable[str]:

@@ -19,7 +19,7 @@ class Stat(Probed, frozen=True):
         name="syscall.stat",
         tier=TIER,
         question=__doc__,
-        mechanism="stat of a file on tmpfs, a path of two components",
+        mechanism="stat of a file on tmpfs, in the current folder",
         without_posix="a look-up by name in a namespace; not_applicable without one",
         oracle="the sizes that were returned add up to 4,242 bytes for each call",
     )
