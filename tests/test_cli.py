@@ -297,7 +297,7 @@ def test_verify_says_good_and_what_it_looked_at(home):
 
 def test_verify_of_what_is_no_run_is_a_bad_answer(tmp_path):
     (tmp_path / "runs" / "20260101").mkdir(parents=True)
-    done = cli("verify", "--home", tmp_path, cwd=tmp_path)
+    done = cli("verify", "20260101", "--home", tmp_path, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     assert "WRONG" in done.stdout
 

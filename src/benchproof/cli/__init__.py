@@ -129,12 +129,10 @@ def find_run(home: Path, name: str) -> Path:
     given = Path(name)
     if (given / "manifest.json").is_file() or given.is_absolute():
         return given
-    runs = sorted(path.parent.name for path in (home / "runs").glob("*/manifest.json"))
-    found = (
-        runs[-1:]
-        if name == "last"
-        else [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
-    )
+    runs = sorted(path.name for path in (home / "runs").glob("*") if path.is_dir())
+    begun = [run for run in runs if (home / "runs" / run / "manifest.json").exists()]
+    alike = [run for run in runs if run == name] or [run for run in runs if run.startswith(name)]
+    found = begun[-1:] if name == "last" else alike
     if len(found) != 1:
         what = f"{len(found)} runs begin with" if found else "no run is called"
         raise UsageError(f"{what} '{name}' in '{home / 'runs'}'; `benchproof list runs` shows what there is")

@@ -110,9 +110,6 @@ class Bundle:
         """Go on with a run that was ended: drop the torn last lines and the logs that no result names."""
         lock = _locked(run.path)
         try:
-            if odd := strangers(run.path):
-                what = odd[0].relative_to(run.path)
-                raise StoreError(f"'{run.path}' is damaged: {what} is neither a file nor a folder of a run")
             _tidy(run)
         except BaseException:
             os.close(lock)
@@ -311,6 +308,9 @@ def _append(path: Path, line: bytes) -> None:
 
 def _tidy(run: Run) -> None:
     """Drop what the invocation in flight left: torn last lines, logs that no result names."""
+    if odd := strangers(run.path):
+        what = odd[0].relative_to(run.path)
+        raise StoreError(f"'{run.path}' is damaged: {what} is neither a file nor a folder of a run")
     named = {log for result in (*run.results, *run.warmups) for log in result.logs}
     for name in (RESULTS, WARMUPS):
         _drop_torn_line(run.path / name)
