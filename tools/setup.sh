@@ -6,18 +6,13 @@ set -eu
 python=$1 venv=$2
 cd "$(dirname "$0")/.."
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
-    echo "setup: expected Python 3.11 or newer as '$python', found $("$python" --version 2>&1 | head -n 1)" >&2
-    echo "setup: name another one: make PYTHON=python3.12" >&2
-    exit 2
-}
-
 # command -> Debian package that brings it
 needs="cc:gcc ld:libc6-dev musl-gcc:musl-tools qemu-system-x86_64:qemu-system-x86 bwrap:bubblewrap runsc:runsc crun:crun lz4:lz4 zstd:zstd xz:xz-utils"
 missing=""
 for need in $needs; do
     command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need##*:}"
 done
+[ "$python" != python3 ] || command -v python3 >/dev/null 2>&1 || missing="$missing python3"
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 [ -d /var/lib/apt/lists ] && ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 || missing="$missing ca-certificates"
 if [ -n "$missing" ]; then
@@ -32,6 +27,12 @@ if [ -n "$missing" ]; then
         echo "setup: not here (as root: apt-get install$missing)" >&2
     fi
 fi
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+    echo "setup: expected Python 3.11 or newer as '$python', found $("$python" --version 2>&1 | head -n 1)" >&2
+    echo "setup: name another one: make PYTHON=python3.12" >&2
+    exit 2
+}
 
 stamp="$venv/.ready"
 wanted=$(cat pyproject.toml constraints.txt | cksum; "$python" --version)
