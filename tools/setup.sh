@@ -7,11 +7,12 @@ python=$1 venv=$2
 cd "$(dirname "$0")/.."
 
 # command -> Debian package that brings it
-needs="cc:gcc ld:libc6-dev musl-gcc:musl-tools qemu-system-x86_64:qemu-system-x86 bwrap:bubblewrap runsc:runsc crun:crun lz4:lz4 zstd:zstd xz:xz-utils"
+needs="cc:gcc musl-gcc:musl-tools qemu-system-x86_64:qemu-system-x86 bwrap:bubblewrap runsc:runsc crun:crun lz4:lz4 zstd:zstd xz:xz-utils"
 missing=""
 for need in $needs; do
     command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need##*:}"
 done
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev" # gcc only recommends it
 [ "$python" != python3 ] || command -v python3 >/dev/null 2>&1 || missing="$missing python3"
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 [ -d /var/lib/apt/lists ] && ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 || missing="$missing ca-certificates"
