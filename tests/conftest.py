@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import tempfile
 import zlib
 from pathlib import Path
 
 import pytest
 
 from benchproof import probe, runner
+from benchproof.errors import NotSupported
 from benchproof.model import Completed, Lab
+from benchproof.targets import KINDS
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +31,19 @@ def lab(host_probe, tmp_path) -> runner.Room:
 def lab_in(folder: Path, path: Path) -> Lab:
     folder.mkdir(parents=True, exist_ok=True)
     return runner.Room(scratch=folder, probe=path)
+
+
+@functools.cache
+def why_unusable(kind: str) -> str:
+    """Why this machine cannot start such a target at all, in its own words; empty if it can. Not a failure of ours."""
+    built = runner.prepare_probe(runner.cache_folder())
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = KINDS.load(kind)
+        try:
+            loaded(loaded.Settings(), lab_in(Path(folder), built.path)).facts()
+        except NotSupported as error:
+            return str(error)
+    return ""
 
 
 def transcript(

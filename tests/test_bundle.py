@@ -47,7 +47,9 @@ PLAN = {
 ENVELOPES = {"host": Envelope(sections={"machine": {"execution": "native"}, "system": {"kind": "host"}})}
 CASE = plan.parse(PLAN, where="test").cases[0]
 SEEN = CASE.benchmark.observe(completed(transcript()))
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+patient = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # the machine may be busy
 
 
 def create(folder, objects=MappingProxyType({"probe": bytes(range(256))})):

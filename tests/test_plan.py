@@ -22,7 +22,9 @@ from benchproof.quantities import Duration, Share, Size
 HOST = "[targets.host]\n"
 GUEST = '[targets.guest]\nkind = "qemu"\n'
 QUANTITIES = (Size, Duration, Share)
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+patient = settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # the machine may be busy
 
 
 def run(folder, name):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +17,7 @@ from benchproof.model import Failed, Invalid, Outcome, Passed, Target
 from benchproof.quantities import Duration
 from benchproof.targets import KINDS
 from benchproof.targets.fake import Fake
-from conftest import completed, lab_in, transcript
-
-NEEDS = {"host": "true", "bwrap": "bwrap", "gvisor": "runsc", "qemu": "qemu-system-x86_64"}
+from conftest import completed, lab_in, transcript, why_unusable
 
 
 def tiny(name: str) -> Any:
@@ -50,10 +47,10 @@ class Started:
         yield self._instance
 
 
-@pytest.fixture(scope="module", params=list(NEEDS))
+@pytest.fixture(scope="module", params=["host", "bwrap", "gvisor", "qemu"])
 def started(request, host_probe, tmp_path_factory) -> Iterator[Target]:
-    if not shutil.which(NEEDS[request.param]):
-        pytest.skip(f"{NEEDS[request.param]} is not installed; `make setup` as root installs it")
+    if reason := why_unusable(request.param):
+        pytest.skip(reason)
     kind = KINDS.load(request.param)
     target = kind(kind.Settings(), lab_in(tmp_path_factory.mktemp(request.param), host_probe.path))
     with target.start() as instance:

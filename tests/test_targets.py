@@ -16,6 +16,7 @@ from benchproof.errors import NotSupported, TargetFailed, UsageError
 from benchproof.model import Completed, Instance, Target
 from benchproof.targets import KINDS
 from benchproof.targets.fake import Fake
+from conftest import why_unusable
 
 BYTES = bytes(range(256)) * 40 + b"no newline at the end"
 
@@ -41,6 +42,8 @@ class Contract:
 
     @pytest.fixture
     def target(self, lab) -> Target:
+        if self.kind != "command" and (reason := why_unusable(self.kind)):
+            pytest.skip(reason)
         kind = KINDS.load(self.kind)
         return kind(kind.Settings(**self.settings), lab)
 
@@ -133,12 +136,10 @@ class TestCommand(Contract):
     settings = {"command": ("env", "FOLDER={dir}", "{argv}")}  # noqa: RUF012
 
 
-@pytest.mark.skipif(not shutil.which("bwrap"), reason="bwrap is not installed: apt-get install bubblewrap")
 class TestBwrap(Contract):
     kind = "bwrap"
 
 
-@pytest.mark.skipif(not shutil.which("runsc"), reason="runsc is not installed: apt-get install runsc")
 class TestGvisor(Contract):
     kind = "gvisor"
 
@@ -192,6 +193,12 @@ def make(kind: str, lab, **settings: Any) -> Target:
 def test_a_wrapper_that_is_not_installed_is_unsupported(lab):
     with pytest.raises(NotSupported, match="no-such-wrapper"):
         make("command", lab, command=("no-such-wrapper", "{argv}")).facts()
+
+
+def test_a_sandbox_that_is_not_allowed_to_start_is_unsupported_in_its_own_words(lab):
+    target = make("command", lab, command=("sh", "-c", "echo no rights >&2; exit 1", "{argv}"))
+    with pytest.raises(NotSupported, match="no command runs in it here: no rights"):
+        target.facts()
 
 
 def test_a_wrapper_without_argv_is_refused():

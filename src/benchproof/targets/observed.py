@@ -8,7 +8,7 @@ import subprocess
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
-from benchproof.model import Instance
+from benchproof.model import Completed, Instance
 
 _TIMEOUT_S = 60.0
 _WAIT_NS = 500_000_000
@@ -56,16 +56,22 @@ def sections(observed: dict[str, str], *, execution: str, **declared: str) -> di
 def check_clock(instance: Instance) -> None:
     """A target whose clock runs at another pace than ours makes every number of it wrong. Raises StartFailed.
 
-    It waits half a second on its own clock while we look at ours; a busy host gets a second try.
+    It waits half a second on its own clock while we look at ours; a busy host gets a second try. Raises NotSupported
+    where not even a trivial command runs: a sandbox needs rights that a container or a kernel may not give.
     """
     for _ in range(2):
-        start_ns = instance.run([instance.probe, "exit", "0"], timeout_s=_TIMEOUT_S).elapsed_ns
-        elapsed_ns = instance.run([instance.probe, "wait", str(_WAIT_NS)], timeout_s=_TIMEOUT_S).elapsed_ns
-        if (
-            _WAIT_NS * (1 - _CLOCK_TOLERANCE)
-            <= elapsed_ns
-            <= _WAIT_NS * (1 + _CLOCK_TOLERANCE) + 2 * start_ns + _SLACK_NS
-        ):
+        start_ns = _trivial(instance, "exit", "0").elapsed_ns
+        elapsed_ns = _trivial(instance, "wait", str(_WAIT_NS)).elapsed_ns
+        slow_ns = _WAIT_NS * (1 + _CLOCK_TOLERANCE) + 2 * start_ns + _SLACK_NS
+        if _WAIT_NS * (1 - _CLOCK_TOLERANCE) <= elapsed_ns <= slow_ns:
             return
     pace = _WAIT_NS / max(1, elapsed_ns - start_ns)
     raise StartFailed(f"the target's clock is not to be trusted: it counts {pace:.2f} s in a second of the host's")
+
+
+def _trivial(instance: Instance, *words: str) -> Completed:
+    done = instance.run([instance.probe, *words], timeout_s=_TIMEOUT_S)
+    if done.exit_status:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.exit_status}"]
+        raise NotSupported(f"no command runs in it here: {said[-1]}", missing="the rights that its own words ask for")
+    return done
