@@ -77,6 +77,11 @@ LIES = {
 }
 
 
+def test_a_file_without_end_is_not_taken_in():
+    with pytest.raises(TargetFailed, match="more than 33 MiB"), Guest(frame(b"1", b"f" * 65536) * 600) as wire:
+        wire.get("/x", timeout_s=60)
+
+
 @pytest.mark.parametrize(("answer", "words"), LIES.values(), ids=LIES)
 def test_a_lying_guest_is_a_failure(answer, words):
     with pytest.raises(TargetFailed, match=words), Guest(answer) as wire:

@@ -98,6 +98,11 @@ class Contract:
         source.write_bytes(BYTES)
         path = instance.put(source, "a file")
         assert instance.run([instance.probe, "cat", path], timeout_s=60).stdout == BYTES
+        assert instance.get(path) == BYTES
+
+    def test_a_file_that_is_not_there_cannot_be_got(self, instance: Instance):
+        with pytest.raises(TargetFailed, match=r"(?i)no such file|cannot read"):
+            instance.get("/tmp/benchproof-no-such-file")
 
     def test_facts_are_not_empty_and_name_machine_and_system(self, target):
         facts = target.facts()

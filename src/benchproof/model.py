@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -169,9 +169,19 @@ class Lab:
         self.probe = probe  # for this host's architecture; also the supervisor of everything we start
 
 
+class Footprint(Frozen, frozen=True, kw_only=True):
+    """What one started instance holds of the host; all of it must be gone when the instance is."""
+
+    processes: tuple[int, ...]  # pids on the host
+    files: tuple[Path, ...]  # that exist for this instance alone
+    memory_bytes: int  # proportional set size of the processes: a page that n processes share counts 1/n in each
+    disk_bytes: int  # blocks in use by `files`, not their logical size
+
+
 class Instance(Protocol):
     """A started target. Paths are those that the command sees."""
 
+    clock: Clock  # what the probe's nanoseconds count in here: `target`, or `instructions` in exact mode
     probe: str  # where the probe lies inside
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
@@ -179,6 +189,9 @@ class Instance(Protocol):
 
     def put(self, source: Path, name: str) -> str:
         """Copy a file in, executable, under a plain name; returns the path inside."""
+
+    def get(self, path: str) -> bytes:
+        """The content of a file inside. Raises TargetFailed if it cannot be read."""
 
 
 class Target(Protocol):
@@ -189,6 +202,40 @@ class Target(Protocol):
 
     def start(self) -> AbstractContextManager[Instance]:
         """One fresh instance; leaving the context ends it and everything in it."""
+
+
+class ForkableInstance(Instance, Protocol):
+    """A started instance that can be frozen, and that says what it holds of the host."""
+
+    def footprint(self) -> Footprint:
+        """Looked up now."""
+
+    def freeze(self) -> Image:
+        """Write its memory, and its disk where it has one, to the host's disk; the instance goes on."""
+
+
+class Image(Protocol):
+    """A frozen instance at rest: what any number of clones starts from."""
+
+    def start(self) -> AbstractContextManager[ForkableInstance]:
+        """A clone that runs; leaving the context ends it and removes all that it held."""
+
+    def size_bytes(self) -> int:
+        """Disk blocks in use by the files of this image alone, not their logical size."""
+
+    def delete(self) -> None:
+        """Remove the files of this image; clones that run are not disturbed. Deleting twice is no error."""
+
+
+@runtime_checkable
+class Forkable(Target, Protocol):
+    """A target whose instances can be frozen and cloned. Each method raises NotSupported where it cannot be done."""
+
+    def cold(self) -> AbstractContextManager[ForkableInstance]:
+        """A start from nothing, no image used, whatever the plan's usual start is."""
+
+    def image(self) -> Image:
+        """The image of a freshly started instance, made at first use and kept; `delete` does nothing to it."""
 
 
 class Benchmark(Protocol):

@@ -1,10 +1,10 @@
 """The host's end of the wire to a guest's agent (`agent.c`): framed, checksummed, bounded in size and time.
 
 A frame is `BPw1`, a type, the length of the payload (32 bits, little endian), the payload, and the CRC-32 of type,
-length and payload. The host asks: `D` data for the next request, `P` put that data into a file, `R` run a command
-with that data as input, `N` a nonce for fresh random numbers. The guest says: `H` hello, `A` done, `N` proof of
-freshness, `1` and `2` output, `X` exit status, `E` an error in words. The serial port has no flow control: data goes
-out in small frames, each answered before the next.
+length and payload. The host asks: `D` data for the next request, `P` put that data into a file, `G` get a file, `R`
+run a command with that data as input, `N` a nonce for fresh random numbers. The guest says: `H` hello, `A` done, `N`
+proof of freshness, `1` and `2` output, `X` exit status, `E` an error in words. The serial port has no flow control:
+data goes out in small frames, each answered before the next.
 """
 
 from __future__ import annotations
@@ -65,6 +65,21 @@ class Wire:
         self._stage(content, deadline_s)
         self._send(b"P", path.encode(), deadline_s)
         self._expect_done(deadline_s)
+
+    def get(self, path: str, *, timeout_s: float) -> bytes:
+        """The content of a file in the guest."""
+        deadline_s = time.monotonic() + timeout_s
+        self._send(b"G", path.encode(), deadline_s)
+        content = bytearray()
+        while True:
+            kind, payload = self._receive(deadline_s)
+            if kind == b"A":
+                return bytes(content)
+            if kind != b"1":
+                raise _refusal(kind, payload)
+            content += payload
+            if len(content) > _OUTPUT_LIMIT_BYTES:
+                raise TargetFailed(f"the guest sent more than {_OUTPUT_LIMIT_BYTES >> 20} MiB of a file")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         """Run a command in the guest to its end."""

@@ -271,6 +271,17 @@ static void put_file(int wire, const char *path, const struct buffer *content)
     send_text(wire, 'A', "");
 }
 
+static void get_file(int wire, const char *path)
+{
+    struct buffer content = { 0 };
+    int fd = open(path, O_RDONLY | O_CLOEXEC), flood = 0;
+    if (fd < 0) { send_text(wire, 'E', strerror(errno)); return; }
+    while (fd >= 0 && !flood) flood = drain(&fd, &content);
+    if (flood) close(fd), send_text(wire, 'E', "the file is larger than 16 MiB");
+    else send_all(wire, '1', &content), send_text(wire, 'A', "");
+    empty(&content);
+}
+
 /* Proof of freshness: clones of one snapshot must not repeat random numbers. The host's nonce goes into the pool, the
    generator is reseeded, and nonce, new random bytes and boot id go back. */
 static void freshen(int wire, const char *nonce, size_t size)
@@ -327,6 +338,7 @@ int serve_as_init(void)
         }
         if (type == 'R') run_command(wire, payload, size, &staged);
         else if (type == 'N') freshen(wire, payload, size);
+        else if (type == 'G') get_file(wire, payload);
         else if (type == 'P') put_file(wire, payload, &staged);
         else send_text(wire, 'E', "that was no frame of this protocol");
         empty(&staged);

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchproof.errors import TargetFailed
-from benchproof.model import Completed, Facts
+from benchproof.model import Clock, Completed, Facts
 
 Answer = Callable[[Sequence[str], bytes, dict[str, bytes]], Completed]
 
@@ -15,6 +15,7 @@ Answer = Callable[[Sequence[str], bytes, dict[str, bytes]], Completed]
 class FakeInstance:
     """Remembers what was put in and asks the test's function for each answer."""
 
+    clock: Clock = "target"
     probe = "/probe"
 
     def __init__(self, answer: Answer) -> None:
@@ -30,6 +31,12 @@ class FakeInstance:
     def put(self, source: Path, name: str) -> str:
         self.files[f"/{name}"] = source.read_bytes()
         return f"/{name}"
+
+    def get(self, path: str) -> bytes:
+        try:
+            return self.files[path]
+        except KeyError as error:
+            raise TargetFailed(f"cannot read '{path}': no such file") from error
 
 
 class Fake:

@@ -7,10 +7,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from benchproof import process
-from benchproof.model import Completed, Facts, Frozen, Lab
+from benchproof.errors import TargetFailed
+from benchproof.model import Clock, Completed, Facts, Frozen, Lab
 from benchproof.targets.observed import observe, sections
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours is made in it
@@ -18,6 +19,8 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours is made in it
 
 class FolderInstance:
     """A command runs behind a wrapper that shares one folder with the host; inside, the folder has its own name."""
+
+    clock: Clock = "target"
 
     def __init__(self, *, lab: Lab, folder: Path, inside: str, wrap: Sequence[str] = (), tmpfs: str = "") -> None:
         self._lab = lab
@@ -49,6 +52,16 @@ class FolderInstance:
         shutil.copyfile(source, self._folder / name)
         (self._folder / name).chmod(0o755)
         return f"{self._inside}/{name}"
+
+    def get(self, path: str) -> bytes:
+        """Of the shared folder alone: the rest of a sandbox is not the host's to read."""
+        inside = PurePosixPath(path)
+        if not inside.is_relative_to(self._inside) or ".." in inside.parts:
+            raise TargetFailed(f"cannot read '{path}': expected a file in {self._inside}")
+        try:
+            return (self._folder / inside.relative_to(self._inside)).read_bytes()
+        except OSError as error:
+            raise TargetFailed(f"cannot read '{path}': {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from benchproof.errors import NotSupported, UsageError
 from benchproof.guest import initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.wire import Wire
-from benchproof.model import Completed, Facts, Frozen, Lab
+from benchproof.model import Clock, Completed, Facts, Frozen, Lab
 from benchproof.quantities import Duration, Size
 from benchproof.targets.observed import observe, sections
 
@@ -24,6 +24,7 @@ _PUT_TIMEOUT_S = 120.0
 class _GuestInstance:
     """A booted guest. A command that runs out of time takes the guest with it."""
 
+    clock: Clock = "target"
     probe = machines.Machine.probe
 
     def __init__(self, wire: Wire) -> None:
@@ -36,6 +37,9 @@ class _GuestInstance:
         path = f"/tmp/{name}"  # noqa: S108 - a path inside the guest
         self._wire.put(path, source.read_bytes(), timeout_s=_PUT_TIMEOUT_S)
         return path
+
+    def get(self, path: str) -> bytes:
+        return self._wire.get(path, timeout_s=_PUT_TIMEOUT_S)
 
 
 class Qemu:
