@@ -28,6 +28,16 @@ EMULATOR = "qemu-system-x86_64"
 KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet oops=panic panic=-1 nokaslr random.trust_cpu=on no_timer_check lpj=10000000 cryptomgr.notests"
 )
+# One nanosecond of guest time is one guest instruction; idle time is skipped. Nothing in the machine is random, and
+# nothing of the host's time reaches it. The guest stops itself by its pvpanic device.
+_EXACT = {
+    "-icount": "shift=0,sleep=off",
+    "-rtc": "base=2026-01-01,clock=vm",
+    "-seed": "1",
+    "-device": "pvpanic",
+    "-action": "panic=pause",
+}
+_EXACT_KERNEL_ARGUMENTS = "norandmaps random.trust_cpu=off BENCHPROOF_EXACT=1"
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _KVM_TIMEOUT_S = 10.0
 _CONSOLE_FLOOD_BYTES = 64 << 20
@@ -50,11 +60,15 @@ class Machine(Frozen, frozen=True):
     memory_mib: int
     machine: str = "pc"  # with ACPI: its clocks are the reference without which the TSC is often not usable
     kernel_arguments: str = KERNEL_ARGUMENTS
+    exact: bool = False  # the guest's clock counts its instructions, and it freezes itself: see exact.py
 
-    def command(self, *, wire: str, monitor: str, ram: str = "", restored: bool = False) -> list[str]:
+    def command(
+        self, *, wire: str, monitor: str, ram: str = "", restored: bool = False, request: str = ""
+    ) -> list[str]:
         """The command line. `wire` and `monitor` are descriptors of sockets; `ram` is a file that holds the memory.
 
-        A machine that is `restored` maps that file copy-on-write and waits for its state.
+        A machine that is `restored` maps that file copy-on-write and waits for its state. An exact one finds its work
+        in the file `request`.
         """
         memory = (
             f"memory-backend-file,id=ram,size={self.memory_mib}M,mem-path={ram},share={'off' if restored else 'on'}"
@@ -62,7 +76,7 @@ class Machine(Frozen, frozen=True):
         options = {
             "-display": "none",
             "-sandbox": _SANDBOX,
-            "-accel": self.accel,
+            "-accel": self.accel + (",thread=single" if self.exact else ""),
             "-machine": self.machine + (",memory-backend=ram" if ram else ""),
             "-cpu": self.cpu,
             "-smp": str(self.vcpus),
@@ -70,7 +84,13 @@ class Machine(Frozen, frozen=True):
             "-kernel": str(self.kernel),
             "-initrd": str(self.initramfs),
             "-append": self.kernel_arguments,
-        } | ({"-object": memory} if ram else {})
+        }
+        if ram:
+            options["-object"] = memory
+        if self.exact:
+            options |= _EXACT | {"-append": f"{self.kernel_arguments} {_EXACT_KERNEL_ARGUMENTS}"}
+        if request:
+            options["-fw_cfg"] = f"name=opt/benchproof/command,file={request}"
         channels = {
             "file,id=console,path=/dev/stdout": ("-serial", "chardev:console"),
             f"socket,id=wire,fd={wire}": ("-serial", "chardev:wire"),
@@ -104,12 +124,14 @@ class Guest:
 
 
 @contextlib.contextmanager
-def launched(machine: Machine, *, supervisor: Path, log: Log, ram: str = "", restored: bool = False) -> Iterator[Guest]:
+def launched(
+    machine: Machine, *, supervisor: Path, log: Log, ram: str = "", restored: bool = False, request: str = ""
+) -> Iterator[Guest]:
     """Start QEMU; leaving the context ends it. A TargetFailed that passes gets the guest's last words."""
     with contextlib.ExitStack() as stack:
         ours, theirs = zip(*(map(stack.enter_context, socket.socketpair()) for _ in range(2)), strict=True)
         wire, monitor = (str(each.fileno()) for each in theirs)
-        argv = machine.command(wire=wire, monitor=monitor, ram=ram, restored=restored)
+        argv = machine.command(wire=wire, monitor=monitor, ram=ram, restored=restored, request=request)
         descriptors = [each.fileno() for each in theirs]
         program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors))
         for each in theirs:

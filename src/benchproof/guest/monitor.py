@@ -27,10 +27,7 @@ class Monitor:
 
     def execute(self, command: str, *, descriptor: int | None = None, **arguments: Any) -> Any:
         """Run a command and return its result; `descriptor` is passed along, as `getfd` wants it."""
-        if not self._greeted:
-            self._greeted = True
-            self._receive()
-            self.execute("qmp_capabilities")
+        self._greet()
         request = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
         rights = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         try:
@@ -44,6 +41,14 @@ class Monitor:
             if "return" in answer:
                 return answer["return"]
 
+    def await_event(self, name: str, *, timeout_s: float) -> None:
+        """Wait for an event that has not been read yet."""
+        self._greet()
+        self._connection.settimeout(timeout_s)
+        while self._receive().get("event") != name:
+            pass
+        self._connection.settimeout(_TIMEOUT_S)
+
     def await_migration(self) -> None:
         """Wait until a migration, in or out, is complete; needs the capability `events`."""
         while True:
@@ -53,6 +58,12 @@ class Monitor:
                 return
             if status in {"failed", "cancelled"}:
                 raise TargetFailed(f"QEMU could not take or give the state of the guest: migration {status}")
+
+    def _greet(self) -> None:
+        if not self._greeted:
+            self._greeted = True
+            self._receive()
+            self.execute("qmp_capabilities")
 
     def _receive(self) -> dict[str, Any]:
         while b"\n" not in self._unread:

@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,7 @@ from benchproof.guest.machine import EMULATOR, Guest, Log, Machine, boot, launch
 from benchproof.model import Frozen
 
 CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least recently used go first
-_RECORD, _RAM, _STATE = "record.json", "ram", "state"
+_RECORD, RAM, _STATE = "record.json", "ram", "state"
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 _RESTORE_TIMEOUT_S = 30.0
 _WAY_OUT = 'room in, and write access to, the cache folder (XDG_CACHE_HOME); or start = "cold" in the plan'
@@ -50,7 +50,7 @@ def key_of(machine: Machine) -> str:
     """The hash of everything that makes the guest: both programs, both images, every argument."""
     emulator = shutil.which(EMULATOR) or EMULATOR
     parts = [_file_hash(*_identity(path)) for path in (Path(emulator), machine.kernel, machine.initramfs)]
-    parts += machine.described().command(wire="", monitor="", ram=_RAM)
+    parts += machine.described().command(wire="", monitor="", ram=RAM)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -73,25 +73,33 @@ def ensure(machine: Machine, *, cache_folder: Path, supervisor: Path, timeout_s:
 @contextlib.contextmanager
 def restored(machine: Machine, snapshot: Snapshot, *, supervisor: Path, log: Log) -> Iterator[Guest]:
     """A fresh clone that runs; leaving the context ends it. Raises StartFailed."""
-    ram = str(snapshot.folder / _RAM)
+    ram = str(snapshot.folder / RAM)
     with launched(machine, supervisor=supervisor, log=log, ram=ram, restored=True) as guest:
-        try:
-            _wake(guest, snapshot)
-        except TargetFailed as error:
-            raise StartFailed(f"the frozen guest did not wake up: {error}") from error
+        resume(guest, snapshot)
+        with _waking():
+            fresh = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S)
+            if fresh.boot_id != snapshot.record.boot_id:
+                raise TargetFailed("it is not the one that was frozen, its boot id differs")
         yield guest
 
 
-def _wake(guest: Guest, snapshot: Snapshot) -> None:
+@contextlib.contextmanager
+def _waking() -> Iterator[None]:
+    try:
+        yield
+    except TargetFailed as error:
+        raise StartFailed(f"the frozen guest did not wake up: {error}") from error
+
+
+@_waking()
+def resume(guest: Guest, snapshot: Snapshot) -> None:
+    """Load the frozen state into a machine that waits for it, and let it go on. Raises StartFailed."""
     guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
     with (snapshot.folder / _STATE).open("rb") as state:
         guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
         guest.monitor.execute("migrate-incoming", uri="fd:state")
     guest.monitor.await_migration()
     guest.monitor.execute("cont")
-    fresh = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S)
-    if fresh.boot_id != snapshot.record.boot_id:
-        raise TargetFailed("it is not the one that was frozen, its boot id differs")
 
 
 @contextlib.contextmanager
@@ -121,23 +129,28 @@ def _make(machine: Machine, key: str, folder: Path, supervisor: Path, timeout_s:
 
 
 def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeout_s: float, log: Log) -> Record:
-    with boot(machine, supervisor=supervisor, timeout_s=timeout_s, log=log, ram=str(draft / _RAM)) as guest:
-        guest.wire.run([machine.probe, "settle"], timeout_s=timeout_s)
-        boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
-        guest.monitor.execute("stop")
+    start = launched if machine.exact else partial(boot, timeout_s=timeout_s)
+    with start(machine, supervisor=supervisor, log=log, ram=str(draft / RAM)) as guest:
+        if machine.exact:
+            guest.monitor.await_event("GUEST_PANICKED", timeout_s=timeout_s)
+            boot_id = ""
+        else:
+            guest.wire.run([machine.probe, "settle"], timeout_s=timeout_s)
+            boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
+            guest.monitor.execute("stop")
         guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
         with (draft / _STATE).open("wb") as state:
             guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
             guest.monitor.execute("migrate", uri="fd:state")
         guest.monitor.await_migration()
-    return Record(key=key, ram_sha256=_sha256(draft / _RAM), state_sha256=_sha256(draft / _STATE), boot_id=boot_id)
+    return Record(key=key, ram_sha256=_sha256(draft / RAM), state_sha256=_sha256(draft / _STATE), boot_id=boot_id)
 
 
 def _trusted(folder: Path, key: str) -> Record | None:
     """The record of a snapshot whose files are those that were written; None for anything else."""
     try:
         record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
-        found = tuple(_file_hash(*_identity(folder / name)) for name in (_RAM, _STATE))
+        found = tuple(_file_hash(*_identity(folder / name)) for name in (RAM, _STATE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return record if (record.key, record.ram_sha256, record.state_sha256) == (key, *found) else None

@@ -87,6 +87,13 @@ class Wire:
         self._stage(stdin, deadline_s)
         started_ns = time.monotonic_ns()
         self._send(b"R", b"".join(word.encode() + b"\0" for word in argv), deadline_s)
+        return self._completed(started_ns, deadline_s)
+
+    def await_completed(self, *, timeout_s: float) -> Completed:
+        """The end of a command that the guest found by itself."""
+        return self._completed(time.monotonic_ns(), time.monotonic() + timeout_s)
+
+    def _completed(self, started_ns: int, deadline_s: float) -> Completed:
         outputs = {b"1": bytearray(), b"2": bytearray()}
         while True:
             kind, payload = self._receive(deadline_s)

@@ -14,6 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <sys/io.h>
+#endif
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -117,7 +120,7 @@ int supervise(int lifeline_fd, char **argv)
 /* ---- the wire to the host: magic, type, length (little endian), payload, CRC-32 of type to payload ---- */
 
 enum { FRAME_LIMIT = 64 << 10, STAGED_LIMIT = 64 << 20, OUTPUT_LIMIT = 16 << 20 };
-static const char MAGIC[4] = "BPw1";
+static const char MAGIC[4] = { 'B', 'P', 'w', '1' };
 
 struct buffer { char *data; size_t size; };
 
@@ -287,7 +290,7 @@ static void get_file(int wire, const char *path)
 static void freshen(int wire, const char *nonce, size_t size)
 {
     enum { NONCE_BYTES = 32, BOOT_ID_BYTES = 36 };
-    struct { struct rand_pool_info head; char bytes[NONCE_BYTES]; } entropy = { .head = { 8 * NONCE_BYTES, NONCE_BYTES } };
+    struct { int bits, size; char bytes[NONCE_BYTES]; } entropy = { .bits = 8 * NONCE_BYTES, .size = NONCE_BYTES }; /* rand_pool_info */
     char answer[2 * NONCE_BYTES + BOOT_ID_BYTES];
     int pool = open("/dev/urandom", O_RDWR | O_CLOEXEC), boot_id = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     if (size != NONCE_BYTES) { send_text(wire, 'E', "nonce: expected 32 bytes"); return; }
@@ -300,6 +303,75 @@ static void freshen(int wire, const char *nonce, size_t size)
     close(pool), close(boot_id);
 }
 
+/* ---- exact mode: the guest freezes itself at a moment of its own clock, and finds its work in the machine ----
+
+   What reaches a guest at a moment that the host chose makes instruction counts differ from run to run. So nothing does:
+   the agent stops the machine by a write to its pvpanic device; when a clone goes on with the next instruction, the
+   request already lies in the firmware configuration device (fw_cfg), as the words of a command and its input. */
+
+enum { SETTLED_S = 10, AWAKE_S = 11 };
+
+#if defined(__x86_64__)
+enum { PVPANIC_PORT = 0x505, FW_CFG_SELECT = 0x510, FW_CFG_DATA = 0x511, FW_CFG_DIRECTORY = 0x19 };
+
+static void read_fw_cfg(void *to, size_t size)
+{
+    for (unsigned char *byte = to; size--;) *byte++ = inb(FW_CFG_DATA);
+}
+
+/* Selects the file and returns its size; 0: there is none. Numbers in the directory are big endian. */
+static size_t open_fw_cfg(const char *name)
+{
+    struct { uint32_t size; uint16_t select, reserved; char name[56]; } entry;
+    uint32_t count;
+    outw(FW_CFG_DIRECTORY, FW_CFG_SELECT);
+    read_fw_cfg(&count, sizeof count);
+    for (count = __builtin_bswap32(count); count--;) {
+        read_fw_cfg(&entry, sizeof entry);
+        if (strcmp(entry.name, name)) continue;
+        outw(__builtin_bswap16(entry.select), FW_CFG_SELECT);
+        return __builtin_bswap32(entry.size);
+    }
+    return 0;
+}
+
+static void freeze_here(void)
+{
+    if (iopl(3)) die("iopl");
+    outb(1, PVPANIC_PORT); /* the machine stands still here until it is resumed as a clone */
+}
+
+static size_t read_request(char *request, size_t limit)
+{
+    size_t size = open_fw_cfg("opt/benchproof/command");
+    if (size > limit) return limit + 1;
+    read_fw_cfg(request, size);
+    return size;
+}
+#else
+static void freeze_here(void) { errno = ENOSYS, die("exact mode"); }
+static size_t read_request(char *request, size_t limit) { return (void)request, limit + 1; }
+#endif
+
+static void sleep_until(time_t guest_s)
+{
+    struct timespec moment = { .tv_sec = guest_s };
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, NULL) == EINTR) {}
+}
+
+/* The request: length of the words (32 bits, little endian), the words, and the rest is their input. */
+static void serve_exact(int wire, char *request, size_t limit)
+{
+    sleep_until(SETTLED_S); /* idle time costs nothing here */
+    freeze_here();
+    sleep_until(AWAKE_S); /* a machine that stops may skip to its next tick, or not: from here on it is all the same */
+    size_t size = read_request(request, limit);
+    uint32_t words = size < 4 ? 0 : get_u32((unsigned char *)request);
+    if (size > limit || words > size - 4) { send_text(wire, 'E', "the request is damaged or too long"); return; }
+    struct buffer input = { .data = request + 4 + words, .size = size - 4 - words };
+    run_command(wire, request + 4, words, &input);
+}
+
 /* ---- process 1 of a guest ---- */
 
 static void mount_or_complain(const char *type, const char *where)
@@ -308,14 +380,16 @@ static void mount_or_complain(const char *type, const char *where)
     if (mount(type, where, type, 0, NULL)) fprintf(stderr, "probe: mount %s: %s\n", where, strerror(errno));
 }
 
+/* The kernel hands a NAME=value of its command line that it does not know to process 1, as environment. */
 static int open_wire(void)
 {
     struct termios raw;
-    int wire = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (wire < 0 || tcgetattr(wire, &raw)) die("/dev/ttyS1");
+    const char *named = getenv("BENCHPROOF_WIRE"), *device = named ? named : "/dev/ttyS1";
+    int wire = open(device, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (wire < 0 || tcgetattr(wire, &raw)) die(device);
     cfmakeraw(&raw);
     cfsetspeed(&raw, B115200);
-    if (tcsetattr(wire, TCSANOW, &raw)) die("/dev/ttyS1");
+    if (tcsetattr(wire, TCSANOW, &raw)) die(device);
     return wire;
 }
 
@@ -329,6 +403,7 @@ int serve_as_init(void)
     mount_or_complain("devtmpfs", "/dev");
     mount_or_complain("tmpfs", "/tmp");
     int wire = open_wire();
+    if (getenv("BENCHPROOF_EXACT")) serve_exact(wire, payload, FRAME_LIMIT);
     send_text(wire, 'H', "benchproof-agent 1");
     for (int type; (type = receive_frame(wire, payload, &size)) >= 0;) {
         if (type == 'D') {

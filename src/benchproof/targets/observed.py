@@ -18,7 +18,8 @@ _SLACK_NS = 100_000_000
 
 def observe(instance: Instance) -> dict[str, str]:
     """The probe's `facts`, by name: see `facts()` in probe.c. Raises TargetFailed, also for a wrong clock."""
-    check_clock(instance)
+    if instance.clock == "target":
+        check_clock(instance)
     done = instance.run([instance.probe, "facts"], timeout_s=_TIMEOUT_S)
     if done.exit_status:
         raise TargetFailed(f"the probe could not ask for facts: {done.stderr[-200:].decode(errors='replace').strip()}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchproof.errors import NotSupported, UsageError
-from benchproof.guest import initramfs, kernels, snapshot
+from benchproof.guest import exact, initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.wire import Wire
 from benchproof.model import Clock, Completed, Facts, Frozen, Lab
@@ -42,23 +42,57 @@ class _GuestInstance:
         return self._wire.get(path, timeout_s=_PUT_TIMEOUT_S)
 
 
+class _ExactInstance:
+    """Every command runs in two clones of its own, which must agree: here the guest's clock counts instructions."""
+
+    clock: Clock = "instructions"
+    probe = machines.Machine.probe
+
+    def __init__(self, counter: exact.Counter) -> None:
+        self._counter = counter
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        return self._counter.run(argv, stdin=stdin, timeout_s=timeout_s)
+
+    def put(self, source: Path, name: str) -> str:
+        raise self._clones_are_gone(f"put '{source.name}' in as '{name}'")
+
+    def get(self, path: str) -> bytes:
+        raise self._clones_are_gone(f"get '{path}'")
+
+    def _clones_are_gone(self, wish: str) -> NotSupported:
+        return NotSupported(
+            f"cannot {wish} in exact mode: each command runs in a clone of its own", missing="exact = false in the plan"
+        )
+
+
 class Qemu:
     """Guests of one kernel on one machine."""
 
     class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
-        """`kernel`: a path, or `debian:PACKAGE`; `accel`: auto tries KVM; `start`: a clone of a frozen guest."""
+        """`kernel`: a path, or `debian:PACKAGE`; `accel`: auto tries KVM; `start`: a clone of a frozen guest.
+
+        `exact`: count instructions, see exact.py.
+        """
 
         kernel: str = "debian:linux-image-cloud-amd64"
         vcpus: int = 1
         memory: Size = Size(256 << 20)
         accel: Literal["auto", "kvm", "tcg"] = "auto"
         start: Literal["snapshot", "cold"] = "snapshot"
+        exact: bool = False
         arguments: str = ""  # added to the kernel's command line
         start_timeout: Duration = Duration(60)
 
         def __post_init__(self) -> None:
             if not 1 <= self.vcpus <= 255:
                 raise UsageError(f"vcpus: expected 1 to 255, found {self.vcpus}")
+            if self.exact and (self.vcpus, self.start) != (1, "snapshot"):
+                raise UsageError('exact: expected vcpus = 1 and start = "snapshot", a count is not exact otherwise')
+            if self.exact and self.accel == "kvm":
+                raise UsageError(
+                    'exact: expected accel = "tcg" (or none), found "kvm", which cannot count instructions'
+                )
             if not 16 << 20 <= self.memory <= 1 << 42:
                 raise UsageError(f"memory: expected 16 MiB to 4 TiB, found {self.memory / 2**20:g} MiB")
             if not self.kernel.startswith(kernels.DEBIAN) and not Path(self.kernel).is_file():
@@ -90,11 +124,14 @@ class Qemu:
             vcpus=self.settings.vcpus,
             memory_mib=int(self.settings.memory) >> 20,
             kernel_arguments=f"{machines.KERNEL_ARGUMENTS} {self.settings.arguments}".strip(),
+            exact=self.settings.exact,
         )
         return emulated if self.kvm_trouble(emulated) else emulated.with_kvm()
 
     def kvm_trouble(self, emulated: machines.Machine) -> str:
         """Why KVM is not used; empty if it is."""
+        if self.settings.exact:
+            return "exact mode counts the instructions of an emulated guest"
         if self.settings.accel == "tcg":
             return 'the plan says accel = "tcg"'
         trouble = machines.kvm_verdict(emulated, supervisor=self.lab.probe, cache=self.lab.cache)
@@ -119,7 +156,10 @@ class Qemu:
         return found | {"machine": declared | found["machine"]}
 
     @contextlib.contextmanager
-    def start(self) -> Iterator[_GuestInstance]:
+    def start(self) -> Iterator[_GuestInstance | _ExactInstance]:
+        if self.settings.exact:
+            yield _ExactInstance(self.counter())
+            return
         with self._cold() if self.settings.start == "cold" else self._clone() as guest:
             yield _GuestInstance(guest.wire)
 
@@ -127,14 +167,18 @@ class Qemu:
         timeout_s = float(self.settings.start_timeout)
         return machines.boot(self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log)
 
-    @contextlib.contextmanager
-    def _clone(self) -> Iterator[machines.Guest]:
-        frozen = snapshot.ensure(
+    def _clone(self) -> AbstractContextManager[machines.Guest]:
+        return snapshot.restored(self.machine, self._frozen(), supervisor=self.lab.probe, log=self.lab.log)
+
+    def counter(self) -> exact.Counter:
+        """Where commands are counted in exact mode. Raises NotSupported, StartFailed."""
+        return exact.Counter(self.machine, self._frozen(), supervisor=self.lab.probe, log=self.lab.log)
+
+    def _frozen(self) -> snapshot.Snapshot:
+        return snapshot.ensure(
             self.machine,
             cache_folder=self.lab.cache,
             supervisor=self.lab.probe,
             timeout_s=float(self.settings.start_timeout),
             log=self.lab.log,
         )
-        with snapshot.restored(self.machine, frozen, supervisor=self.lab.probe, log=self.lab.log) as guest:
-            yield guest

@@ -21,6 +21,8 @@ class ForkExec(Probed, frozen=True):
         without_posix="spawn and wait of a small program",
         oracle="each program ends with the status that its argument asked for, which fork alone could not give",
     )
+    exact_batch = 1
+    exact_batches = 30
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

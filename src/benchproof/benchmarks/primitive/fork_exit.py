@@ -21,6 +21,8 @@ class ForkExit(Probed, frozen=True):
         without_posix="spawn and wait of an empty task",
         oracle="each child ends with the status that its number gives it",
     )
+    exact_batch = 1
+    exact_batches = 40
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -20,6 +20,8 @@ class FutexPingpong(Probed, frozen=True):
         without_posix="park and wake of two tasks",
         oracle="each answer is its token plus one; both count the same round trips; the partner ends well",
     )
+    exact_batch = 10
+    exact_batches = 100
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

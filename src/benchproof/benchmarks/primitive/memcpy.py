@@ -31,6 +31,8 @@ class Memcpy(Probed, frozen=True):
         without_posix="the same copy by the same code",
         oracle="each copy carries its own number at both ends, and the last one has the checksum of the known pattern",
     )
+    exact_batch = 1
+    exact_batches = 20
     quantity = "throughput"
     unit = "bytes/s"
     better = "higher"
@@ -42,9 +44,9 @@ class Memcpy(Probed, frozen=True):
         if not 64 <= self.size <= 1 << 32:
             raise ValueError(f"size: expected 64 B to 4 GiB, found {self.size:.0f} B")
 
-    def arguments(self) -> list[str]:
-        """The probe's command line."""
-        return [*super().arguments(), "--size", str(int(self.size))]
+    def command(self, settings: dict[str, int]) -> list[str]:
+        """The words behind the probe's path."""
+        return super().command(settings | {"--size": int(self.size)})
 
     def sample(self, elapsed_ns: int, iterations: int) -> float:
         """Bytes a second."""

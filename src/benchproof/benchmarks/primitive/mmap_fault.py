@@ -23,6 +23,8 @@ class MmapFault(Probed, frozen=True):
         without_posix="mapping and first touch of a page",
         oracle="the rest of each fresh page is zero, and all pages of a mapping hold what was written",
     )
+    exact_batch = 256
+    exact_batches = 20
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

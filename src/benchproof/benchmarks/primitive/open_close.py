@@ -24,6 +24,7 @@ class OpenClose(Probed, frozen=True):
         without_posix="obtaining and dropping a handle to a memory object; not_applicable without one",
         oracle="each open returns the same descriptor, none is left open, the file holds the known bytes",
     )
+    exact_batch = 50
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -24,6 +24,8 @@ class Pipe(Probed, frozen=True):
         without_posix="a byte stream between two tasks, labelled by its transport",
         oracle="the words that arrived add up to known pattern and chunk numbers; the writer ends well",
     )
+    exact_batch = 20
+    exact_batches = 100
     quantity = "throughput"
     unit = "bytes/s"
     better = "higher"

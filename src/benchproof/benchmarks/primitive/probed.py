@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Self
 
@@ -14,6 +15,7 @@ from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
 TIER = 1
+_EXACT_WARMUPS = 20  # batches until the kernel's caches and free lists are as full as they get
 _NO_CAPABILITIES = "0" * 16
 
 
@@ -25,6 +27,8 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     unit: ClassVar[Unit] = "ns"
     better: ClassVar[Better] = "lower"
     operation: ClassVar[str] = ""  # the probe's name of it, where it is not that of the benchmark
+    exact_batch: ClassVar[int] = 100  # operations in a batch whose instructions are counted; short beside a timer tick
+    exact_batches: ClassVar[int] = 200
 
     samples: int = 40
     warmups: int = 10
@@ -47,6 +51,9 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
         with target.start() as instance:
+            if instance.clock == "instructions":
+                done = instance.run([instance.probe, *self.exact_arguments()], timeout_s=float(self.timeout))
+                return self.count(done)
             done = instance.run([instance.probe, *self.arguments()], timeout_s=float(self.timeout))
         return self.observe(done)
 
@@ -58,15 +65,58 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             "--sample-ns": round(self.sample_time * 1e9),
             "--budget-ns": round(self.budget * 1e9),
         }
+        return self.command(settings)
+
+    def exact_arguments(self) -> list[str]:
+        """The probe's command line where instructions are counted: the same work in every run, on every kernel."""
+        return self.command(
+            {"--samples": self.exact_batches, "--warmups": _EXACT_WARMUPS, "--iterations": self.exact_batch}
+        )
+
+    def command(self, settings: dict[str, int]) -> list[str]:
+        """The words behind the probe's path."""
         return [
             "bench",
             self.operation or self.definition.name,
             *(str(word) for pair in settings.items() for word in pair),
         ]
 
+    def count(self, done: Completed) -> Observation:
+        """What the probe's output says where its clock counts instructions: the figure of one batch stands for all.
+
+        Batches differ where a timer tick fell into one. The figure is that of most batches, or, where no two in three
+        agree, of the shortest; the evidence says which.
+        """
+        reading = self._read(done)
+        batches = Counter(reading.samples_ns)
+        batch, at_mode = batches.most_common(1)[0] if batches else (0, 0)
+        modal = at_mode * 3 >= len(reading.samples_ns) * 2
+        figure = batch if modal else min(reading.samples_ns, default=0)
+        evidence = reading.evidence | {
+            "clock": "instructions",
+            "statistic": "mode" if modal else "minimum",
+            "batches": str(len(reading.samples_ns)),
+            "batches_at_figure": str(batches[figure]),
+            "command": " ".join(self.exact_arguments()),
+        }
+        _check_authority(evidence)
+        measurement = Measurement(
+            metric=f"{self.definition.name}.instructions",
+            unit="instructions",
+            better="lower",
+            clock="instructions",
+            iterations=reading.iterations,
+            warmups=tuple(each / reading.iterations for each in reading.warmups_ns),
+            samples=(figure / reading.iterations,),
+        )
+        return Observation(measurements=(measurement,) if figure else (), evidence=evidence)
+
+    def _read(self, done: Completed) -> probe.Reading:
+        return probe.read(done, self.operation or self.definition.name)
+
     def observe(self, done: Completed) -> Observation:
         """What the probe's output says. Raises InvocationError where it says nothing, or had wider authority."""
-        reading = probe.read(done, self.operation or self.definition.name)
+        reading = self._read(done)
         evidence = reading.evidence | {
             "sampled_ns": str(sum((*reading.warmups_ns, *reading.samples_ns))),
             "shortest_sample_ns": str(min(reading.samples_ns, default=0)),
@@ -95,8 +145,11 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         """The violations, those common to all probed benchmarks first."""
         evidence = observation.evidence
         yield from oracles.no_failures(evidence)
-        yield from oracles.clocks_agree(evidence)
-        yield from oracles.samples_took_time(evidence)
+        if evidence.get("clock") != "instructions":  # a count is compared with a second one, not with a clock
+            yield from oracles.clocks_agree(evidence)
+            yield from oracles.samples_took_time(evidence)
+        elif not observation.measurements:
+            yield "no batch was counted, or one took no instruction"
         yield from self.check(evidence)
 
     def check(self, evidence: Evidence) -> Iterable[str]:

@@ -23,6 +23,7 @@ class Stat(Probed, frozen=True):
         without_posix="a look-up by name in a namespace; not_applicable without one",
         oracle="the sizes that were returned add up to 4,242 bytes for each call",
     )
+    exact_batch = 50
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

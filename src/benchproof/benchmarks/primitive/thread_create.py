@@ -21,6 +21,8 @@ class ThreadCreate(Probed, frozen=True):
         without_posix="creating and joining a thread",
         oracle="each thread returns its number plus one",
     )
+    exact_batch = 2
+    exact_batches = 40
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -21,6 +21,8 @@ class TimerWake(Probed, frozen=True):
         without_posix="a timed wait; how late it ends",
         oracle="no wake-up is early and no sleep fails",
     )
+    exact_batch = 10
+    exact_batches = 60
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -20,6 +20,8 @@ class UnixPingpong(Probed, frozen=True):
         without_posix="a call and its reply between two tasks, labelled by its transport",
         oracle="each answer is its token plus one; both count the same round trips; the partner ends well",
     )
+    exact_batch = 10
+    exact_batches = 100
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""
