@@ -293,6 +293,14 @@ DOCUMENTS = st.fixed_dictionaries(
         ),
         "suites": st.one_of(VALUES, st.dictionaries(st.text(max_size=3), tables("benchmarks"), max_size=2)),
         "run": tables(*Settings.__struct_fields__),
+        "gates": st.one_of(
+            VALUES,
+            st.dictionaries(
+                st.sampled_from(["ipc.pipe", "ipc.pipe.throughput", "syscall.getpid", "ipc.pipe.\0"]),
+                tables("statistic", "limit", "mode", "target", "must_pass"),
+                max_size=2,
+            ),
+        ),
         "more": VALUES,
     },
 )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 
+from benchproof.analysis.gate import Gate, Mode, Statistic
+from benchproof.analysis.limit import Limit, words_for
 from benchproof.benchmarks import BENCHMARKS, SUITES
-from benchproof.envelope import FACETS
 from benchproof.errors import UsageError
-from benchproof.model import Benchmark, Facet, Frozen, Lab, Target
+from benchproof.model import Benchmark, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
 from benchproof.quantities import Duration, Share, decode
 from benchproof.targets import KINDS
@@ -64,6 +67,16 @@ class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"retries: expected 0 to 100, found {self.retries}")
 
 
+class _GateTable(Frozen, frozen=True, forbid_unknown_fields=True):
+    """A table of `[gates]`, not yet held against the rest of the plan."""
+
+    statistic: Statistic | None = None
+    limit: str | None = None
+    mode: Mode = "gate"
+    target: str | None = None
+    must_pass: bool = False
+
+
 class Case(Frozen, frozen=True):
     """One target and one benchmark with its parameters."""
 
@@ -96,6 +109,7 @@ class Plan(Frozen, frozen=True):
     cases: tuple[Case, ...]
     run: Settings
     seed: int
+    gates: tuple[Gate, ...] = ()
 
     def make_target(self, name: str, lab: Lab) -> Target:
         """The target of that name, at rest."""
@@ -121,12 +135,12 @@ class Plan(Frozen, frozen=True):
 
 def load(path: Path, **changes: Any) -> Plan:
     """Read a plan file; `changes` replace keys of its `[run]` table. Raises UsageError."""
-    return parse(_read(path, ()), where=path.name, **changes)
+    return parse(document_of(path), where=path.name, **changes)
 
 
 def parse(document: dict[str, Any], *, where: str, **changes: Any) -> Plan:
     """Make sense of a plan's document. Raises UsageError with file, key, what was expected and the nearest match."""
-    _refuse_unknown(document, ["targets", "suites", "run"], where)
+    _refuse_unknown(document, ["targets", "suites", "run", "gates"], where)
     targets = _table(document, "targets", where)
     suites = _table(document, "suites", where)
     run_table = _table(document, "run", where) | changes
@@ -149,11 +163,15 @@ def parse(document: dict[str, Any], *, where: str, **changes: Any) -> Plan:
         cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
         run=settings,
         seed=seed,
+        gates=tuple(_gates(_table(document, "gates", where), list(targets), benchmarks, where)),
     )
 
 
 def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> dict[str, Any]:
-    """The document with just these targets and benchmarks; empty means all. Raises UsageError for an unknown one."""
+    """The document with just these targets and benchmarks; empty means all. Raises UsageError for an unknown one.
+
+    Gates on the others go too: what a user did not ask for is not missing.
+    """
     chosen = dict(document)
     if targets:
         known = list(_table(document, "targets", "the plan"))
@@ -163,12 +181,34 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         chosen["targets"] = {name: table for name, table in document["targets"].items() if name in targets}
     if benchmarks:
         chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
+    if "gates" in document:
+        gates = _table(document, "gates", "the plan")
+        chosen["gates"] = {key: table for key, table in gates.items() if _is_asked(key, table, targets, benchmarks)}
     return chosen
 
 
+def _is_asked(key: str, table: Any, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> bool:
+    """Whether a gate speaks of what was chosen. One on an unknown benchmark is kept, to be refused by name."""
+    target = table.get("target") if isinstance(table, dict) else None
+    if targets and isinstance(target, str) and target not in targets:
+        return False
+    names = [inner for name in benchmarks for inner in SUITES.get(name, (name,))]
+    name = _benchmark_of(key, BENCHMARKS.names())
+    return not names or name is None or name in names
+
+
 def document_of(path: Path) -> dict[str, Any]:
-    """The plan file as a document, its includes resolved. Raises UsageError."""
-    return _read(path, ())
+    """The plan file, or the plan of that name that comes with benchproof, as a document. Raises UsageError.
+
+    A file that exists wins; includes are resolved.
+    """
+    shipped = {file.stem: file for file in DEFAULT.parent.glob("*.toml")}
+    if os.path.lexists(path):
+        return _read(path, ())
+    try:
+        return _read(shipped.get(str(path), path), ())
+    except UsageError as error:
+        raise UsageError(f"{error}; the plans that need no file: {', '.join(sorted(shipped))}") from error
 
 
 def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
@@ -257,6 +297,69 @@ def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[
     )
 
 
+def _gates(tables: dict[str, Any], targets: list[str], benchmarks: Sequence[Benchmark], where: str) -> Iterator[Gate]:
+    by_name = {benchmark.definition.name: benchmark for benchmark in benchmarks}
+    for key, table in tables.items():
+        at = f"{where}: gates.{key}"
+        name = _benchmark_of(key, list(by_name))
+        if name is None:
+            quotes = "; a name with a dot needs quotes" if _is_nested(table) else ""
+            known = nearest(key, list(by_name))
+            raise UsageError(f"{at}: expected a benchmark of this plan or one of its metrics{quotes}; {known}")
+        if not isinstance(table, dict):
+            raise UsageError(f"{at}: expected a table, found {table!r}")
+        read: _GateTable = _convert(table, _GateTable, at)
+        if read.target is not None and read.target not in targets:
+            raise UsageError(f"{at}: target: unknown target '{read.target}'; {nearest(read.target, targets)}")
+        limit = _limit(read, at)
+        if limit is not None:
+            _refuse_wrong_unit(limit, by_name[name], key, at)
+        yield Gate(
+            key=key,
+            benchmark=name,
+            metric=None if key == name else key,
+            mode=read.mode,
+            target=read.target,
+            statistic=read.statistic,
+            limit=limit,
+        )
+
+
+def _benchmark_of(key: str, names: list[str]) -> str | None:
+    """The benchmark that the key of a gate means, by its own name or that of a metric."""
+    meant = [name for name in names if re.fullmatch(rf"{re.escape(name)}(\.\w+)*", key, re.ASCII)]
+    return max(meant, key=len, default=None)
+
+
+def _is_nested(table: Any) -> bool:
+    return isinstance(table, dict) and any(isinstance(inner, dict) for inner in table.values())
+
+
+def _limit(table: _GateTable, where: str) -> Limit | None:
+    """The limit of a gate, None where it only asks that all passed; exactly one of the two must be there."""
+    stated = (table.statistic is not None, table.limit is not None)
+    if table.must_pass and not any(stated):
+        return None
+    if table.must_pass:
+        raise UsageError(f"{where}: expected either must_pass or a statistic with a limit, found both")
+    for key, there, example in zip(("statistic", "limit"), stated, ('"max"', '"< 1.2 s"'), strict=True):
+        if not there:
+            raise UsageError(f"{where}: {key}: expected one such as {key} = {example}, or must_pass = true; found none")
+    try:
+        return Limit.parse(str(table.limit))
+    except ValueError as error:
+        raise UsageError(f"{where}: limit: {error}") from error
+
+
+def _refuse_wrong_unit(limit: Limit, benchmark: Benchmark, key: str, where: str) -> None:
+    """As far as a benchmark says beforehand what it measures; of other metrics only the results tell."""
+    name, quantity = benchmark.definition.name, getattr(benchmark, "quantity", None)
+    unit: Unit | None = getattr(benchmark, "unit", None) if key in {name, f"{name}.{quantity}"} else None
+    if unit is None or limit.fits(unit) or limit.unit == "instructions":  # which a target may count instead of time
+        return
+    raise UsageError(f"{where}: limit: expected a unit of {quantity} ({words_for(unit)}), found '{limit.text}'")
+
+
 def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
     where = f"{where}: suites.{name}"
     if not isinstance(table, dict):
@@ -305,12 +408,13 @@ def _words(error: Exception) -> str:
 
 
 def _choices(kind: Any, value: Any) -> str:
-    choices = [
-        choice
-        for choice in (*get_args(kind), *(FACETS if get_args(kind)[:1] == (Facet,) else ()))
-        if isinstance(choice, str)
-    ]
+    choices = _words_of(kind)
     return f"; {nearest(str(value), choices)}" if choices else ""
+
+
+def _words_of(kind: Any) -> list[str]:
+    """The words that a type lets choose from, however deep they are in it."""
+    return [kind] if isinstance(kind, str) else [word for part in get_args(kind) for word in _words_of(part)]
 
 
 def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:

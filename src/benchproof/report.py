@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from benchproof import envelope
-from benchproof.analysis import matrix
+from benchproof.analysis import gate, matrix
 from benchproof.analysis.matrix import Column, Report
 from benchproof.model import Failed, Noise
 from benchproof.plan import Plan, parse
@@ -28,7 +28,8 @@ def build(run: Run) -> Report:
     cases = [(case.target, case.name, case.parameters, case.benchmark.definition.tier) for case in plan.cases]
     # a warm-up is in no figure, but a wrong answer is a wrong answer
     wrong = tuple(each for each in run.warmups if isinstance(each.outcome, Failed))
-    rows = matrix.rows(cases, (*run.results, *wrong), columns)
+    results = (*run.results, *wrong)
+    rows = matrix.rows(cases, results, columns)
     cells = [cell for row in rows for cell in row.cells.values()]
     return Report(
         run_id=run.manifest.run_id,
@@ -49,6 +50,7 @@ def build(run: Run) -> Report:
         warnings=tuple(_warnings(run, plan)),
         envelopes={key: each.sections for key, each in run.envelopes.items()},
         section_hashes={key: envelope.section_hashes(each) for key, each in run.envelopes.items()},
+        gates=gate.judge(plan.gates, cases, results, blocks=plan.run.blocks),
     )
 
 

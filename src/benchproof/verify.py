@@ -134,13 +134,18 @@ def _figures(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
     except (OSError, msgspec.MsgspecError, BenchproofError) as error:
         yield f"report.json: cannot be compared: {error}"
         return
-    checked["figures"] = sum(len(row.cells) for row in anew.rows)
+    checked["figures"] = sum(len(row.cells) for row in anew.rows) + len(anew.gates)
     for row, again in zip(published.rows, anew.rows, strict=False):
         yield from (
             f"report.json: {row.metric} of '{target}' does not follow from the results"
             for target in row.cells
             if row.cells[target] != again.cells.get(target)
         )
+    yield from (
+        f"report.json: gate '{one_line(gate.gate.key)}' of '{one_line(gate.target)}' does not follow from the results"
+        for gate in published.gates
+        if gate not in anew.gates
+    )
     if published != anew:
         yield "report.json: does not follow from the results"
 

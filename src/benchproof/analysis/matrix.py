@@ -5,33 +5,21 @@ There is no total. A cell has a number only if every counted invocation that the
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import assert_never
 
 import msgspec
 
-from benchproof.analysis import stats
+from benchproof.analysis import invocations, stats
 from benchproof.analysis.compare import Comparison, paired
-from benchproof.model import (
-    Better,
-    Failed,
-    Frozen,
-    Invalid,
-    Measurement,
-    Passed,
-    Result,
-    Unit,
-    Unsupported,
-    Unverified,
-)
+from benchproof.analysis.gate import GateVerdict
+from benchproof.analysis.invocations import Question
+from benchproof.model import Better, Frozen, Measurement, Passed, Result, Unit
 
 METHOD = (
     "An invocation gives one value, the median of its samples; a cell is the median of its invocations. "
     "A ratio is the Hodges-Lehmann estimate over pairs of one block, with the exact Wilcoxon signed-rank interval."
 )
 _MAD_TO_SD = 1.4826
-_INVALID_SHARE = 0.1  # of the invocations; with more of them bad, the rest is not believed either
 
 
 class Column(Frozen, frozen=True):
@@ -85,6 +73,7 @@ class Report(Frozen, frozen=True):
     warnings: tuple[str, ...]
     envelopes: dict[str, dict[str, dict[str, str]]]  # hash -> section -> fact -> value
     section_hashes: dict[str, dict[str, str]]  # hash of an envelope -> section -> hash
+    gates: tuple[GateVerdict, ...] = ()
     method: str = METHOD
 
 
@@ -101,10 +90,10 @@ def rows(
     columns: Sequence[Column],
 ) -> tuple[Row, ...]:
     """The rows for every case of the plan (target, benchmark, parameters, tier), those without results too."""
-    last = _last_tries(results)
-    questions: dict[tuple[str, str], tuple[str, Mapping[str, object], int]] = {}
+    last = invocations.last_tries(results)
+    questions: dict[Question, tuple[str, Mapping[str, object], int]] = {}
     for _, benchmark, parameters, tier in cases:
-        questions.setdefault((benchmark, _plain(parameters)), (benchmark, parameters, tier))
+        questions.setdefault(invocations.question(benchmark, parameters), (benchmark, parameters, tier))
     return tuple(row for key, question in questions.items() for row in _rows(question, last.get(key, {}), columns))
 
 
@@ -140,22 +129,12 @@ def _rows(
 
 
 def _cell(results: Sequence[Result], metric: str) -> Cell:
-    """Any wrong answer takes the number away: what fails sometimes is not known to have worked the other times."""
-    if not results:
-        return Cell(status="missing", n=0, median=None, spread=None, comparison=None, notes=("not run",))
-    reasons = Counter(text for result in results for text in _reasons(result))
-    by_status = Counter(_status(result) for result in results)
-    worst = next(status for status in ("failed", "unverified", "passed", "unsupported", "invalid") if by_status[status])
-    notes = [
-        f"{reason} ({count} of {len(results)})" if len(results) > 1 else reason
-        for reason, count in reasons.most_common(3)
-    ]
-    if worst == "passed" and by_status["invalid"] > _INVALID_SHARE * len(results):
-        worst = "invalid"
-    values = list(_values(results, metric).values()) if worst == "passed" else []
+    status = invocations.status(results)
+    values = list(_values(results, metric).values()) if status == "passed" else []
     middle = stats.median(values) if values else None
     spread = stats.mad(values) * _MAD_TO_SD / abs(middle) if middle and len(values) >= stats.LEAST_N else None
-    return Cell(status=worst, n=len(values), median=middle, spread=spread, comparison=None, notes=tuple(notes))
+    notes = invocations.notes(results)
+    return Cell(status=status, n=len(values), median=middle, spread=spread, comparison=None, notes=notes)
 
 
 def _compared(
@@ -182,39 +161,3 @@ def _values(results: Iterable[Result], metric: str) -> dict[int, float]:
         for measurement in result.outcome.measurements
         if measurement.metric == metric
     }
-
-
-def _last_tries(results: Iterable[Result]) -> dict[tuple[str, str], dict[str, list[Result]]]:
-    """The last try of each invocation, by question and target; the tries before it were invalid."""
-    last: dict[tuple[str, str, str, int], Result] = {}
-    for result in results:
-        key = (result.benchmark, _plain(result.parameters), result.target, result.block)
-        if key not in last or result.attempt > last[key].attempt:
-            last[key] = result
-    found: dict[tuple[str, str], dict[str, list[Result]]] = {}
-    for (benchmark, parameters, target, _), result in last.items():
-        found.setdefault((benchmark, parameters), {}).setdefault(target, []).append(result)
-    return found
-
-
-def _status(result: Result) -> str:
-    return str(msgspec.to_builtins(result.outcome)["status"])
-
-
-def _reasons(result: Result) -> tuple[str, ...]:
-    match result.outcome:
-        case Failed(violations=violations):
-            return violations
-        case Unsupported(reason=reason, missing=missing):
-            return (f"{reason}; to get it: {missing}" if missing else reason,)
-        case Invalid(reason=reason):
-            return (reason,)
-        case Unverified(source=source):
-            return (f"imported from {source}, not verified",)
-        case Passed():
-            return ()
-    assert_never(result.outcome)
-
-
-def _plain(parameters: Mapping[str, object]) -> str:
-    return msgspec.json.encode(parameters, order="sorted").decode()

@@ -25,7 +25,7 @@ Examples:
     "--plan",
     "plan_file",
     type=click.Path(path_type=Path),
-    help="A TOML plan; without it, what this machine can start.",
+    help="A TOML plan, or the name of one that comes with benchproof; without it, what this machine can start.",
 )
 @click.option("--targets", default="", help="Only these targets of the plan, separated by commas.")
 @click.option("-b", "--benchmark", "benchmarks", multiple=True, help="Only this benchmark or suite (repeatable).")
@@ -49,7 +49,8 @@ def command(
 ) -> int:
     """Measure: every case once a block, in random order, each answer checked; print the matrix.
 
-    Exit status 0 if every answer was right, 1 if one was wrong, 3 if nothing could be measured.
+    Exit status 0 if every answer was right and every gate of the plan was met, 1 if one was not, 3 if nothing could
+    be measured.
     """
     from benchproof import plan, report, runner
     from benchproof.cli.progress import Progress
@@ -65,10 +66,13 @@ def command(
     else:
         path = plan_file or plan.DEFAULT
         chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
-        document = plan.only(plan.document_of(path), targets=chosen, benchmarks=benchmarks)
+        whole = plan.document_of(path)
+        document = plan.only(whole, targets=chosen, benchmarks=benchmarks)
         given = {"quick": quick, "seed": seed, "blocks": blocks}
         changes = {key: value for key, value in given.items() if value is not None}
         wanted = plan.parse(document, where=path.name, **changes)
+        if unasked := [key for key in whole.get("gates", {}) if key not in document["gates"]]:
+            progress.note(f"gates that are not judged, their target or benchmark was not chosen: {', '.join(unasked)}")
         session = runner.begin(wanted, home, runner.prepare_probe(runner.cache_folder()), progress)
     with progress, session as running:
         progress.began(running.out.path)
@@ -87,6 +91,6 @@ def show(result: Any, path: Path, *, as_json: bool) -> int:
     page.write_text(FORMATS.load("markdown")(result), encoding="utf-8")
     click.echo(FORMATS.load("json")(result) if as_json else terminal(result), nl=False)
     click.echo(f"report: {page}\nevidence: {path} (benchproof verify {path})", err=True)
-    if result.statuses.get("failed"):
+    if result.statuses.get("failed") or any(each.verdict == "not met" for each in result.gates):
         return 1
     return 0 if result.passed else 3

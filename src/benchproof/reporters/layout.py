@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
+from benchproof.analysis.gate import GateVerdict, Verdict
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.model import Unit
 
@@ -125,6 +127,48 @@ def configuration(report: Report, column: Column) -> str:
     command = machine.get("command", system.get("command", ""))
     described = ", ".join(word for word in words if word)
     return f"{column.target}: {column.envelope[:19]}, {described}" + (f"; {command}" if command else "")
+
+
+GATE_HEAD = ("gate", "target", "statistic", "figure", "limit", "margin", "verdict", "reason")
+VERDICTS: dict[Verdict, str] = {"met": "met", "not met": "NOT MET", "review": "review", "off": "off"}
+
+
+def gate_texts(verdict: GateVerdict, report: Report) -> tuple[str, ...]:
+    """One line of the table of gates, its fields as in `GATE_HEAD`."""
+    gate = verdict.gate
+    asked = [each for each in report.gates if (each.gate.key, each.target) == (gate.key, verdict.target)]
+    differing = {
+        key: found
+        for key, found in verdict.parameters.items()
+        if any(each.parameters.get(key) != found for each in asked)
+    }
+    name = " ".join([gate.key, *(f"{key}={found}" for key, found in differing.items())])
+    if gate.limit is None:
+        figures = (f"{verdict.n} passed", f"all {report.blocks}", "")
+    else:
+        figures = (_amount(verdict.figure, verdict), gate.limit.text, _margin(verdict))
+    statistic = gate.statistic or "must pass"
+    return name, verdict.target, statistic, *figures, VERDICTS[verdict.verdict], verdict.reason
+
+
+def _amount(value: float | None, verdict: GateVerdict) -> str:
+    """In the unit in which the limit was written."""
+    limit = verdict.gate.limit
+    return "" if value is None or limit is None else f"{figure(value / limit.scale)} {limit.word}".rstrip()
+
+
+def _margin(verdict: GateVerdict) -> str:
+    """The room that is left as a share of the limit; as an amount where the limit is nothing."""
+    if verdict.margin is None or verdict.gate.limit is None:
+        return ""
+    bound = verdict.gate.limit.bound
+    return f"{verdict.margin / bound:+.1%}" if bound else _amount(verdict.margin, verdict)
+
+
+def gate_counts(report: Report) -> str:
+    """How many gates ended how."""
+    counts = Counter(each.verdict for each in report.gates)
+    return ", ".join(f"{counts[verdict]} {word}" for verdict, word in VERDICTS.items() if counts[verdict])
 
 
 def coverage(report: Report) -> str:

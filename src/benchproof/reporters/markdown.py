@@ -11,7 +11,10 @@ from benchproof.reporters import layout
 
 def render(report: Report) -> str:
     """Executive table, coverage and troubles, then the configuration."""
-    return "\n".join([*_head(report), *_table(report), *_correctness(report), *_configuration(report)]) + "\n"
+    return (
+        "\n".join([*_head(report), *_table(report), *_gates(report), *_correctness(report), *_configuration(report)])
+        + "\n"
+    )
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -58,6 +61,18 @@ def _status(row: Row) -> str:
 def _marks(row: Row, numbers: dict[str, int]) -> str:
     found = {numbers[note] for target, cell in row.cells.items() for note in layout.cell_notes(target, cell)}
     return " ".join(f"[{number}]" for number in sorted(found))
+
+
+def _gates(report: Report) -> Iterator[str]:
+    if not report.gates:
+        return
+    yield f"## Gates: {layout.gate_counts(report)}"
+    yield ""
+    yield f"| {' | '.join(layout.GATE_HEAD)} |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | --- | --- |"
+    for each in report.gates:
+        yield f"| {' | '.join(_safe(text) for text in layout.gate_texts(each, report))} |"
+    yield ""
 
 
 def _correctness(report: Report) -> Iterator[str]:

@@ -12,6 +12,7 @@ from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.reporters import layout
 
 _COLOURS = {"better": "green", "worse": "red", "~": "dim"}
+_GATE_STYLES = {"met": "green", "not met": "red", "review": "yellow", "off": "dim"}
 
 
 def render(report: Report, *, width: int = 120, color: bool = False) -> str:
@@ -19,6 +20,9 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
     console.print(_matrix(report))
+    if report.gates:
+        console.print(f"gates: {layout.gate_counts(report)}", style="italic")
+        console.print(_gates(report))
     _below(console, report)
     return text.getvalue()
 
@@ -46,6 +50,16 @@ def _matrix(report: Report) -> Table:
         divisor, unit = layout.scale(row)
         cells = [_cell(row.cells[column.target], divisor) for column in report.columns]
         table.add_row(escape(layout.question(report, row)), unit, *cells, _status(row), _marks(row, numbers))
+    return table
+
+
+def _gates(report: Report) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in layout.GATE_HEAD:
+        table.add_column(name, justify="right" if name in {"figure", "limit", "margin"} else "left")
+    for each in report.gates:
+        texts = (escape(text) for text in layout.gate_texts(each, report))
+        table.add_row(*texts, style=_GATE_STYLES[each.verdict])
     return table
 
 
