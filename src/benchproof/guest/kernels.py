@@ -1,142 +1,138 @@
-"""Kernel images: a path, or `debian:PACKAGE`, which apt fetches as a file; nothing is installed.
+"""Kernels by name: a path, or `debian:PACKAGE[=VERSION]`, which apt fetches as a file; nothing is installed.
 
-QEMU starts an uncompressed `vmlinux` by its PVH note much sooner than a `bzImage`, which would unpack itself under
-emulation; so the payload is unpacked here, once, with the machine's own tools. Where it cannot be, the image is
-booted as it is.
+What was fetched or unpacked is kept in the cache by the hash of the image that it came from, and is used again only
+while every file still has the hash that its record says; else it is made anew.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
-import re
-import shutil
-import struct
-import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from benchproof.errors import NotSupported
+from benchproof.guest import debian, images, modules
 from benchproof.model import Frozen
 
 DEBIAN = "debian:"
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+~:-]+")
-_ELF, _SETUP_MAGIC, _SETUP_MAGIC_AT = b"\x7fELF", b"HdrS", 0x202
-_SETUP_END = 0x268
-_UNPACKERS = {  # first bytes of the payload -> the program that unpacks it
-    b"\x02\x21\x4c\x18": ["lz4", "-d"],
-    b"\x28\xb5\x2f\xfd": ["zstd", "-d"],
-    b"\xfd7zXZ": ["xz", "-d", "--single-stream"],
-    b"\x1f\x8b": ["gzip", "-d"],
-}
-_TIMEOUT_S = 600.0
 
 
-class Kernel(Frozen, frozen=True):
+class Kernel(Frozen, frozen=True, kw_only=True):
     """An image that QEMU can boot, and where it came from."""
 
     path: Path
+    architecture: str  # as `uname -m` says it
+    modules: tuple[Path, ...] = ()  # what a guest with a disk loads, in this order; none for a kernel by path
     facts: dict[str, str]
+
+
+class _Record(Frozen, frozen=True):
+    """What the cache must still hold for this kernel to be used again."""
+
+    kernel: Kernel
+    hashes: dict[str, str]  # path -> sha256
 
 
 def find(name: str, cache: Path) -> Kernel:
     """The kernel of that name, fetched and unpacked at first use. Raises NotSupported, saying how to get it."""
-    if name.startswith(DEBIAN):
-        return _debian(name.removeprefix(DEBIAN), cache)
-    image = Path(name).read_bytes()
-    digest = hashlib.sha256(image).hexdigest()
-    return Kernel(path=_bootable(Path(name), image, cache / "kernels" / digest), facts={"kernel_image_sha256": digest})
-
-
-def _debian(package: str, cache: Path) -> Kernel:
-    record = cache / "kernels" / f"{package}.json"  # a meta-package means what it meant when it was fetched
-    if record.exists():
-        kernel = msgspec.json.decode(record.read_bytes(), type=Kernel, dec_hook=lambda kind, text: kind(text))
-        if kernel.path.exists():
-            return kernel
-    if not _PACKAGE.fullmatch(package):
-        raise NotSupported(f"'{package}' is not the name of a Debian package")
-    if not all(map(shutil.which, ("apt-get", "dpkg-deb"))):
+    try:
+        return _debian(name.removeprefix(DEBIAN), cache) if name.startswith(DEBIAN) else _named(Path(name), cache)
+    except OSError as error:
+        what = f"'{error.filename}': " if error.filename else ""
         raise NotSupported(
-            "Debian kernels are fetched with apt, which is not here",
-            missing='set kernel = "PATH" in the plan',
-        )
-    image_package = _image_package(package)
-    with tempfile.TemporaryDirectory(prefix="benchproof-kernel-") as folder:
-        archive = _download(image_package, Path(folder))
-        image = _unpack(archive, Path(folder))
-        digest = hashlib.sha256(image.read_bytes()).hexdigest()
-        path = _bootable(image, image.read_bytes(), cache / "kernels" / digest)
-        version = archive.name.removesuffix(".deb")
-    kernel = Kernel(path=path, facts={"kernel_package": version, "kernel_image_sha256": digest})
-    _write(record, msgspec.json.encode(kernel, enc_hook=str))
+            f"cannot get the kernel '{name}': {what}{error.strerror}",
+            missing="a kernel that can be read, and room in a cache folder (XDG_CACHE_HOME) that can be written",
+        ) from error
+
+
+def module_files(kernel: Kernel) -> dict[str, bytes]:
+    """Name -> content of the modules, in the order in which they load; for `initramfs.build`."""
+    return {path.name: path.read_bytes() for path in kernel.modules}
+
+
+def _named(path: Path, cache: Path) -> Kernel:
+    """An image that QEMU can boot as it is stays where it is; what is unpacked from it is kept."""
+    packed = path.read_bytes()
+    digest = hashlib.sha256(packed).hexdigest()
+    folder = cache / "kernels" / digest
+    record = folder / "record.json"
+    if found := _recorded(record):
+        return found
+    image = images.bootable(packed)
+    kernel = Kernel(
+        path=path if image.content == packed else _write(folder / image.form, image.content),
+        architecture=image.architecture,
+        facts={"kernel_image_sha256": digest, "kernel_form": image.form},
+    )
+    if kernel.path != path:
+        _remember(record, kernel)
     return kernel
 
 
-def _image_package(package: str) -> str:
-    """A meta-package such as linux-image-cloud-amd64 depends on the package that holds the image."""
-    listing = _tool(["apt-cache", "depends", package], missing=f"apt-get update; then look: apt-cache show {package}")
-    found = re.findall(r"Depends: (linux-image-\d\S+)", listing.decode())
-    return found[0] if found else package
+def _debian(wanted: str, cache: Path) -> Kernel:
+    """A meta-package means what it meant when it was fetched, for as long as the cache lives."""
+    record = cache / "kernels" / f"{wanted}.json"
+    if "/" not in wanted and (found := _recorded(record)):
+        return found
+    with _only_one(cache), tempfile.TemporaryDirectory(prefix="benchproof-kernel-") as name:
+        if "/" not in wanted and (found := _recorded(record)):  # somebody else fetched it while we waited
+            return found
+        folder = Path(name)
+        archive = debian.fetch(wanted, folder=folder, cache=cache)
+        image = debian.unpack(archive, folder / "files")
+        kernel = _kept(image, modules.needed(folder / "files"), package=archive.stem, cache=cache)
+        _remember(record, kernel)
+    return kernel
 
 
-def _download(package: str, folder: Path) -> Path:
-    _tool(["apt-get", "download", package], cwd=folder, missing=f"apt-get update; apt-get download {package}")
-    return next(folder.glob("*.deb"))
-
-
-def _unpack(archive: Path, folder: Path) -> Path:
-    _tool(["dpkg-deb", "-x", str(archive), str(folder / "files")], missing="a whole package: fetch it again")
-    images = sorted((folder / "files" / "boot").glob("vmlinu[xz]-*"))
-    if not images:
-        raise NotSupported(f"{archive.name} holds no boot/vmlinuz-*", missing="name a linux-image package")
-    return images[0]
-
-
-def _bootable(origin: Path, image: bytes, folder: Path) -> Path:
-    if image.startswith(_ELF):
-        return origin if origin.parent.name != "boot" else _write(folder / "vmlinux", image)
-    unpacked = folder / "vmlinux"
-    if not unpacked.exists():
-        payload = _payload(image)
-        vmlinux = _decompress(payload) if payload else None
-        if vmlinux is None:
-            return _write(folder / "bzImage", image)
-        _write(unpacked, vmlinux)
-    return unpacked
-
-
-def _payload(image: bytes) -> bytes | None:
-    """The compressed kernel in a bzImage, by its setup header (Documentation/arch/x86/boot.rst)."""
-    if image[_SETUP_MAGIC_AT : _SETUP_MAGIC_AT + 4] != _SETUP_MAGIC or len(image) < _SETUP_END:
-        raise NotSupported(
-            "the kernel image is neither an ELF file nor a bzImage", missing="name a vmlinux or a bzImage"
-        )
-    setup_sectors = image[0x1F1] or 4
-    offset, size = struct.unpack_from("<II", image, 0x248)
-    start = (setup_sectors + 1) * 512 + offset
-    return image[start : start + size]
-
-
-def _decompress(payload: bytes) -> bytes | None:
-    """The ELF file within, or None where the tool is missing. What follows the stream is not our concern."""
-    for magic, command in _UNPACKERS.items():
-        if payload.startswith(magic) and shutil.which(command[0]):
-            done = subprocess.run([*command, "-c"], input=payload, capture_output=True, timeout=_TIMEOUT_S, check=False)
-            if done.stdout.startswith(_ELF):  # exit status: the four bytes of size at the end upset each tool
-                return done.stdout
-    return None
-
-
-def _tool(command: list[str], *, missing: str, cwd: Path | None = None) -> bytes:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+def _kept(image: Path, needed: dict[str, bytes], *, package: str, cache: Path) -> Kernel:
+    """The kernel of an unpacked package, kept in the cache."""
+    packed = image.read_bytes()
+    digest = hashlib.sha256(packed).hexdigest()
+    folder = cache / "kernels" / digest
+    bootable = images.bootable(packed)
+    numbered = {f"{number:02}-{name}.ko": content for number, (name, content) in enumerate(needed.items())}
+    return Kernel(
+        path=_write(folder / bootable.form, bootable.content),
+        architecture=bootable.architecture,
+        modules=tuple(_write(folder / "modules" / name, content) for name, content in numbered.items()),
+        facts={"kernel_package": package, "kernel_image_sha256": digest, "kernel_form": bootable.form},
     )
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NotSupported(f"'{' '.join(command)}' failed: {words[-1] if words else done.returncode}", missing=missing)
-    return done.stdout
+
+
+def _recorded(record: Path) -> Kernel | None:
+    """The kernel of a record whose files are still what they were; None for anything else."""
+    try:
+        found = msgspec.json.decode(record.read_bytes(), type=_Record, dec_hook=lambda kind, text: kind(text))
+        files = (found.kernel.path, *found.kernel.modules)
+        whole = found.hashes == {str(path): _sha256(path) for path in files}
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return found.kernel if whole else None
+
+
+def _remember(record: Path, kernel: Kernel) -> None:
+    hashes = {str(path): _sha256(path) for path in (kernel.path, *kernel.modules)}
+    _write(record, msgspec.json.encode(_Record(kernel=kernel, hashes=hashes), enc_hook=str))
+
+
+@contextlib.contextmanager
+def _only_one(cache: Path) -> Iterator[None]:
+    """Two that want a kernel at once fetch it once, and apt's private lists have one writer."""
+    (cache / "apt").mkdir(parents=True, exist_ok=True)
+    with (cache / "apt" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, content: bytes) -> Path:
