@@ -361,6 +361,12 @@ def test_a_terminal_shows_gate_figure_limit_margin_and_verdict():
     assert any("must pass" in line and "review" in line and "unverified: imported" in line for line in lines)
 
 
+def test_a_terminal_says_a_long_reason_once_for_gates_in_a_row():
+    failed = judged(a_gate(), Failed(violations=("the guest crashed",)))
+    text = FORMATS.load("terminal")(reported(failed, failed, MET, failed))
+    assert (text.count("the guest crashed"), text.count("as above")) == (2, 1)
+
+
 def test_gates_on_one_benchmark_with_several_parameters_are_told_apart():
     cases = [("t", "b", {"size": size, "samples": 3}, 1) for size in (1, 2)]
     text = FORMATS.load("markdown")(reported(*gate.judge([a_gate()], cases, [], blocks=1)))

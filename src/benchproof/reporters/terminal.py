@@ -57,9 +57,11 @@ def _gates(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in layout.GATE_HEAD:
         table.add_column(name, justify="right" if name in {"figure", "limit", "margin"} else "left")
+    above = ""
     for each in report.gates:
-        texts = (escape(text) for text in layout.gate_texts(each, report))
-        table.add_row(*texts, style=_GATE_STYLES[each.verdict])
+        *texts, reason = (escape(text) for text in layout.gate_texts(each, report))
+        table.add_row(*texts, "as above" if reason and reason == above else reason, style=_GATE_STYLES[each.verdict])
+        above = reason
     return table
 
 
