@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from benchproof import report, runner
-from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks import SUITES
 from benchproof.model import WARMUP_BLOCK, Invalid
 from benchproof.plan import case_key
 from benchproof.process import Supervised
@@ -149,7 +149,7 @@ def scene(tmp_path):
 
 
 QUICK = ("run", "--plan", "plan.toml", "-b", "primitive", "--quick")
-SHORT = [f"{{name = '{name}', samples = 3, warmups = 1, sample_time = '1 ms'}}" for name in BENCHMARKS.names()]
+SHORT = [f"{{name = '{name}', samples = 3, warmups = 1, sample_time = '1 ms'}}" for name in SUITES["primitive"]]
 PLAN = f"""
 [targets.host]
 [targets.bwrap]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchproof import plan
-from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks import SUITES
 from benchproof.errors import UsageError
 from benchproof.model import WARMUP_BLOCK
 from benchproof.plan import Settings
@@ -187,7 +187,7 @@ def test_parameters_are_read_with_their_units_and_are_part_of_the_case():
 
 def test_a_case_that_two_suites_name_is_measured_once():
     keys = [case.key for case in parsed(suite("'primitive'", "'ipc.pipe'", "'ipc.pipe'")).cases]
-    assert len(keys) == len(set(keys)) == len(BENCHMARKS.own)
+    assert len(keys) == len(set(keys)) == len(SUITES["primitive"])
 
 
 def test_quick_asks_the_same_questions_with_fewer_samples():

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from benchproof import probe, runner
-from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
 from benchproof.model import Failed, Invalid, Outcome, Passed, Target
 from benchproof.quantities import Duration
@@ -57,7 +57,7 @@ def started(request, host_probe, tmp_path_factory) -> Iterator[Target]:
         yield Started(instance)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS.own)
+@pytest.mark.parametrize("name", SUITES["primitive"])
 def test_the_tiny_size_passes_with_verified_samples(started, name):
     found = outcome(tiny(name), started)
     assert isinstance(found, Passed), found
@@ -76,7 +76,7 @@ def faulty(request, tmp_path_factory) -> Target:
     return kind(kind.Settings(), lab_in(tmp_path_factory.mktemp("faulty"), built.path))
 
 
-@pytest.mark.parametrize("name", BENCHMARKS.own)
+@pytest.mark.parametrize("name", SUITES["primitive"])
 def test_every_oracle_notices_skipped_work_and_wrong_answers(faulty, name):
     found = outcome(tiny(name), faulty)
     assert isinstance(found, Failed), found
@@ -158,7 +158,7 @@ def test_truncated_output_is_invalid_and_a_crash_is_failed():
     assert isinstance(outcome(tiny("syscall.getpid"), answering(transcript(), exit_status=-9)), Failed)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS.own)
+@pytest.mark.parametrize("name", SUITES["primitive"])
 def test_the_definition_says_what_a_reader_must_know(name):
     definition = BENCHMARKS.load(name).definition
     assert definition.name == name

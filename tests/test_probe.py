@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchproof import probe, runner
-from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks import SUITES
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetFailed
 from conftest import completed, transcript
 
@@ -78,7 +78,7 @@ def test_what_the_system_lacks_is_unsupported_in_its_own_words():
 
 def test_the_probe_knows_exactly_the_primitive_benchmarks(host_probe):
     listed = subprocess.run([host_probe.path, "list"], capture_output=True, text=True, check=True).stdout.split()
-    assert set(listed) == set(BENCHMARKS.own)
+    assert set(listed) == set(SUITES["primitive"])
 
 
 @pytest.mark.parametrize(

@@ -59,3 +59,43 @@ def clocks_agree(evidence: Evidence) -> Iterator[str]:
         yield f"the target's clock runs ahead: it counted {inside} ns within {outside} ns of the host"
     elif inside < (outside - STARTING_NS) / 2:
         yield f"the target's clock runs behind: it counted {inside} ns within {outside} ns of the host"
+
+
+def answers(evidence: Evidence, *, at_least: int) -> Iterator[str]:
+    """Each question was asked once, and its answer is the question itself, with exit status 0.
+
+    `asked`, `answered` and `exit_statuses` are lists of words of equal length.
+    """
+    asked, answered, statuses = (evidence.get(name, "").split() for name in ("asked", "answered", "exit_statuses"))
+    if not len(asked) == len(answered) == len(statuses) >= at_least:
+        yield f"expected {at_least} commands or more, found {len(asked)} with {len(answered)} answers"
+    if len(set(asked)) != len(asked):
+        yield "a question was asked twice: its answer proves nothing"
+    wrong = [pair for pair in zip(asked, answered, strict=False) if pair[0] != pair[1]]
+    if wrong:
+        expected, found = wrong[0]
+        stale = ", the answer to another question" if found in asked else ""
+        yield f"{len(wrong)} of {len(asked)} commands answered wrongly: expected '{expected}', found '{found}'{stale}"
+    bad = [status for status in statuses if status != "0"]
+    if bad:
+        yield f"{len(bad)} of {len(asked)} commands ended with an exit status that is not 0, the first with {bad[0]}"
+
+
+def nothing_left(evidence: Evidence) -> Iterator[str]:
+    """Instances were ended, each held something that can be looked for, and none of it is left."""
+    if number(evidence, "instances_ended") < 1:
+        yield "no instance was ended"
+    if number(evidence, "fewest_processes_held") < 1:
+        yield "an instance held no process: whether it is gone cannot be known"
+    if evidence.get("left_behind") != "nothing":
+        yield f"left behind by an instance that was ended: {evidence.get('left_behind', 'an unknown number of things')}"
+
+
+def same(evidence: Evidence, expected: str, found: str) -> Iterator[str]:
+    """Two lists of words are equal, and not empty."""
+    left, right = (evidence.get(name, "").split() for name in (expected, found))
+    different = sum(one != other for one, other in zip(left, right, strict=False))
+    if not left or len(left) != len(right):
+        yield f"{found}: expected {len(left) or 'some'}, found {len(right)}"
+    elif different:
+        yield f"{found}: {different} of {len(left)} differ from {expected}"

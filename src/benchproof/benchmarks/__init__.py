@@ -8,6 +8,7 @@ from __future__ import annotations
 from benchproof.plugins import Table
 
 _PRIMITIVE = "benchproof.benchmarks.primitive"
+_LIFECYCLE = "benchproof.benchmarks.lifecycle"
 BENCHMARKS = Table(
     group="benchproof.benchmarks",
     what="benchmark",
@@ -28,6 +29,23 @@ BENCHMARKS = Table(
         "memory.mprotect": f"{_PRIMITIVE}.mprotect:Mprotect",
         "memory.memcpy": f"{_PRIMITIVE}.memcpy:Memcpy",
         "timer.wake": f"{_PRIMITIVE}.timer_wake:TimerWake",
+        "lifecycle.provision": f"{_LIFECYCLE}.provision:Provision",
+        "lifecycle.exec_ready": f"{_LIFECYCLE}.exec_ready:ExecReady",
+        "lifecycle.exec": f"{_LIFECYCLE}.exec:Exec",
+        "lifecycle.delete": f"{_LIFECYCLE}.delete:Delete",
+        "lifecycle.total": f"{_LIFECYCLE}.total:Total",
+        "fork.fork": f"{_LIFECYCLE}.fork:Freeze",
+        "fork.image_size": f"{_LIFECYCLE}.image_size:ImageSize",
+        "fork.boot_provision": f"{_LIFECYCLE}.boot_provision:BootProvision",
+        "fork.boot_ready": f"{_LIFECYCLE}.boot_ready:BootReady",
+        "fork.file_survived": f"{_LIFECYCLE}.file_survived:FileSurvived",
+        "fork.workspace_survived": f"{_LIFECYCLE}.workspace_survived:WorkspaceSurvived",
+        "fork.fanout": f"{_LIFECYCLE}.fanout:Fanout",
+        "density.clones": f"{_LIFECYCLE}.density:Clones",
+        "boot.phases": f"{_LIFECYCLE}.phases:Phases",
     },
 )
-SUITES = {"primitive": tuple(BENCHMARKS.own)}
+SUITES = {
+    tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
+    for tier in ("primitive", "lifecycle")
+}

@@ -1,0 +1,31 @@
+"""Benchmark `fork.workspace_survived`."""
+
+from __future__ import annotations
+
+from benchproof.benchmarks.lifecycle.forked import Fork, Forked
+from benchproof.benchmarks.lifecycle.measured import AUTHORITY, NONDETERMINISM, TIER, UNSUPPORTED
+from benchproof.model import Definition
+
+
+class WorkspaceSurvived(Forked, frozen=True):
+    """Does a workspace survive a fork?"""
+
+    definition = Definition(
+        name="fork.workspace_survived",
+        tier=TIER,
+        question=__doc__,
+        mechanism="nothing is timed: 1 for each fork after which a clone holds four files of 0 to 64 KiB",
+        without_posix="the storage of a protection domain survives its checkpoint",
+        oracle="the clone's bytes are those put into the original, as read by a command inside and as they come out",
+        nondeterminism=NONDETERMINISM,
+        authority=AUTHORITY,
+        when_unsupported=UNSUPPORTED,
+    )
+    quantity = "survived"
+    unit = "count"
+    better = "higher"
+    kinds = ("workspace",)
+
+    def part(self, fork: Fork) -> int:
+        """Does a clone hold what was put into the original?"""
+        return int("workspace" in fork.survived)
