@@ -326,6 +326,32 @@ def test_every_plan_that_is_shipped_makes_sense_and_is_found_by_its_name(path):
     assert plan.load(Path(path.stem)).document["targets"] == plan.load(path).document["targets"]
 
 
+SANDBOX = {
+    "lifecycle.provision": "max < 1.2 s",
+    "lifecycle.exec_ready": "max < 1.2 s",
+    "lifecycle.exec": "max < 1.2 s",
+    "lifecycle.delete": "max < 1.2 s",
+    "fork.fork": "max < 500 ms",
+    "fork.image_size": "max < 12 MB",
+    "fork.boot_provision": "max < 1200 ms",
+    "fork.boot_ready": "max < 1200 ms",
+    "fork.file_survived": "must pass",
+    "fork.workspace_survived": "must pass",
+    "lifecycle.exec_ready.latency": "median < 500 ms",
+    "lifecycle.provision.latency": "median < 200 ms",
+    "density.clones.marginal_memory": "max < 200 MB",
+    "lifecycle.exec.latency": "median < 100 ms",
+}
+
+
+def test_the_gates_of_a_sandbox_are_those_that_their_makers_state():
+    found = plan.load(Path("sandbox-gates"))
+    told = {each.key: f"{each.statistic} {each.limit.text}" if each.limit else "must pass" for each in found.gates}
+    assert told == SANDBOX
+    assert {each.mode for each in found.gates} == {"gate"}
+    assert (found.run.blocks, found.run.quick, list(found.targets)) == (3, False, ["linux"])
+
+
 def test_a_file_that_exists_wins_over_a_shipped_plan_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("default").write_text("[targets.mine]\nkind = 'host'\n")

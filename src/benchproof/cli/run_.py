@@ -16,6 +16,7 @@ Examples:
   benchproof run                                 host, sandboxes and a Linux guest, quick
   benchproof run --full --targets host,bwrap     10 blocks and more samples, two targets
   benchproof run -b syscall.getpid --blocks 20   one question, 20 invocations a target
+  benchproof run --plan sandbox-gates            life cycle and fork of a Linux guest, held against limits
   benchproof run --resume last                   go on where a run was ended
 """
 
