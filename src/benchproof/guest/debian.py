@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchproof.errors import NotSupported
 
-ARCHITECTURES = ("amd64", "arm64", "riscv64")
+ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "riscv64": "riscv64"}  # Debian's word -> that of `uname -m`
 _WANTED = re.compile(r"[a-z0-9][a-z0-9.+-]{1,150}(=[A-Za-z0-9][A-Za-z0-9.+~:-]{0,70})?")
 _DEPENDENCY = re.compile(r"^Depends:.*?\b(linux-image-[^ ,|()]+)(?: \(= ([^)]+)\))?", re.MULTILINE)
 _META_LEVELS = 5
@@ -29,7 +29,7 @@ def fetch(wanted: str, *, folder: Path, cache: Path) -> Path:
         raise NotSupported(f"'{wanted}' is not the name of a Debian package", missing="debian:PACKAGE[=VERSION]")
     if not all(map(shutil.which, ("apt-get", "apt-cache", "dpkg", "dpkg-deb"))):
         raise NotSupported("Debian kernels are fetched with apt, which is not here", missing=_OTHER)
-    architecture, own = _architecture(wanted), _tool(["dpkg", "--print-architecture"], missing="").strip()
+    architecture, own = named_architecture(wanted), _tool(["dpkg", "--print-architecture"], missing="").strip()
     apt = [] if architecture in {"", own} else _private_apt(architecture, cache / "apt" / architecture)
     package = _image_package(wanted, architecture if apt else "", apt)
     missing = f"apt-get update; apt-get download {package}"
@@ -49,7 +49,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     return images[0]
 
 
-def _architecture(wanted: str) -> str:
+def named_architecture(wanted: str) -> str:
     """As Debian says it, by the name of the package; empty where that says nothing."""
     return next((part for part in wanted.partition("=")[0].split("-") if part in ARCHITECTURES), "")
 

@@ -50,6 +50,11 @@ def find(name: str, cache: Path) -> Kernel:
         ) from error
 
 
+def promised_architecture(name: str) -> str:
+    """That of a Debian kernel, by the name of its package, before it is fetched; empty where only the image tells."""
+    return debian.ARCHITECTURES.get(debian.named_architecture(name), "") if name.startswith(DEBIAN) else ""
+
+
 def module_files(kernel: Kernel) -> dict[str, bytes]:
     """Name -> content of the modules, in the order in which they load; for `initramfs.build`."""
     return {path.name: path.read_bytes() for path in kernel.modules}

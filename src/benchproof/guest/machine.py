@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
 import socket
@@ -17,17 +18,12 @@ from typing import ClassVar
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
+from benchproof.guest.architecture import X86_64, Architecture
 from benchproof.guest.monitor import Monitor
 from benchproof.guest.wire import Wire
 from benchproof.model import Frozen
 from benchproof.process import Supervised, Tail
 
-EMULATOR = "qemu-system-x86_64"
-# The console is for the kernel's own words. The rest shortens the start: no self-tests of crypto code, no timer
-# calibration against a clock that emulation makes slow. An oops is a panic, and a panic ends QEMU (-no-reboot).
-KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet oops=panic panic=-1 nokaslr random.trust_cpu=on no_timer_check lpj=10000000 cryptomgr.notests"
-)
 # One nanosecond of guest time is one guest instruction; idle time is skipped. Nothing in the machine is random, and
 # nothing of the host's time reaches it. The guest stops itself by its pvpanic device.
 _EXACT = {
@@ -58,8 +54,8 @@ class Machine(Frozen, frozen=True):
     cpu: str
     vcpus: int
     memory_mib: int
-    machine: str = "pc"  # with ACPI: its clocks are the reference without which the TSC is often not usable
-    kernel_arguments: str = KERNEL_ARGUMENTS
+    architecture: Architecture = X86_64
+    kernel_arguments: str = X86_64.kernel_arguments
     exact: bool = False  # the guest's clock counts its instructions, and it freezes itself: see exact.py
 
     def command(
@@ -77,7 +73,7 @@ class Machine(Frozen, frozen=True):
             "-display": "none",
             "-sandbox": _SANDBOX,
             "-accel": self.accel + (",thread=single" if self.exact else ""),
-            "-machine": self.machine + (",memory-backend=ram" if ram else ""),
+            "-machine": self.architecture.machine + (",memory-backend=ram" if ram else ""),
             "-cpu": self.cpu,
             "-smp": str(self.vcpus),
             "-m": str(self.memory_mib),
@@ -93,11 +89,11 @@ class Machine(Frozen, frozen=True):
             options["-fw_cfg"] = f"name=opt/benchproof/command,file={request}"
         channels = {
             "file,id=console,path=/dev/stdout": ("-serial", "chardev:console"),
-            f"socket,id=wire,fd={wire}": ("-serial", "chardev:wire"),
+            f"socket,id=wire,fd={wire}": self.architecture.wire,
             f"socket,id=monitor,fd={monitor}": ("-mon", "chardev=monitor,mode=control"),
         }
         return [
-            *(EMULATOR, "-nodefaults", "-no-user-config", "-no-reboot"),
+            *(self.architecture.emulator, "-nodefaults", "-no-user-config", "-no-reboot"),
             *(word for option in options.items() for word in option),
             *(word for channel, use in channels.items() for word in ("-chardev", channel, *use)),
             *(("-incoming", "defer") if restored else ()),
@@ -182,12 +178,13 @@ def _with_last_words(message: str, guest: Guest) -> str:
     return f"{message}: {found[0][:200].decode(errors='replace').strip()}" if found else message
 
 
-def emulator_version() -> str:
+def emulator_version(architecture: Architecture = X86_64) -> str:
     """First line of `--version`. Raises NotSupported if QEMU is not installed."""
-    if not shutil.which(EMULATOR):
-        raise NotSupported(f"{EMULATOR} is not installed", missing="apt-get install qemu-system-x86")
+    if not shutil.which(architecture.emulator):
+        missing = f"apt-get install {architecture.package}"
+        raise NotSupported(f"{architecture.emulator} is not installed", missing=missing)
     return subprocess.run(
-        [EMULATOR, "--version"], capture_output=True, text=True, check=True, timeout=30
+        [architecture.emulator, "--version"], capture_output=True, text=True, check=True, timeout=30
     ).stdout.splitlines()[0]
 
 
@@ -196,12 +193,14 @@ def kvm_verdict(machine: Machine, *, supervisor: Path, cache: Path) -> str:
 
     Tried once per boot of this host, emulator and kernel, under a deadline; the verdict is kept in the cache.
     """
+    if machine.architecture.name != platform.machine():
+        return f"KVM runs guests of the host's own architecture, {platform.machine()}, not {machine.architecture.name}"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "/dev/kvm cannot be opened" if Path("/dev/kvm").exists() else "there is no /dev/kvm"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
     kernel = machine.kernel.stat()
     command = machine.described().command(wire="", monitor="")
-    parts = [boot_id, emulator_version(), command, kernel.st_size, kernel.st_mtime_ns]
+    parts = [boot_id, emulator_version(machine.architecture), command, kernel.st_size, kernel.st_mtime_ns]
     key = hashlib.sha256(repr(parts).encode()).hexdigest()
     verdict = cache / "kvm" / f"{key}.json"
     if not verdict.exists():

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
-from benchproof.guest.machine import EMULATOR, Guest, Log, Machine, boot, launched
+from benchproof.guest.machine import Guest, Log, Machine, boot, launched
 from benchproof.model import Frozen
 
 CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least recently used go first
@@ -48,7 +48,7 @@ class Snapshot(Frozen, frozen=True):
 
 def key_of(machine: Machine) -> str:
     """The hash of everything that makes the guest: both programs, both images, every argument."""
-    emulator = shutil.which(EMULATOR) or EMULATOR
+    emulator = shutil.which(machine.architecture.emulator) or machine.architecture.emulator
     parts = [_file_hash(*_identity(path)) for path in (Path(emulator), machine.kernel, machine.initramfs)]
     parts += machine.described().command(wire="", monitor="", ram=RAM)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

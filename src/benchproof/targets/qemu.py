@@ -1,18 +1,21 @@
-"""A Linux guest in QEMU (x86-64): the probe is its only program. Each invocation is a clone or a cold boot."""
+"""A Linux guest in QEMU: the probe is its only program. Each invocation is a clone or a cold boot."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from benchproof import probe
 from benchproof.errors import NotSupported, UsageError
 from benchproof.guest import exact, initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
+from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
 from benchproof.guest.wire import Wire
 from benchproof.model import Clock, Completed, Facts, Frozen, Lab
 from benchproof.quantities import Duration, Size
@@ -107,23 +110,44 @@ class Qemu:
 
     @cached_property
     def kernel(self) -> kernels.Kernel:
-        """Fetched at first use. Raises NotSupported."""
-        machines.emulator_version()
+        """Fetched at first use; it says of which architecture the guest is. Raises NotSupported."""
+        if promised := kernels.promised_architecture(self.settings.kernel):
+            machines.emulator_version(ARCHITECTURES[promised])  # nothing is fetched for an emulator that is not here
         return kernels.find(self.settings.kernel, self.lab.cache)
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """Of the guest. Raises NotSupported where exact mode has no way to freeze it."""
+        found = ARCHITECTURES[self.kernel.architecture]
+        if self.settings.exact and found != X86_64:
+            raise NotSupported(
+                f"exact mode freezes guests of x86_64 only, and this kernel is for {found.name}",
+                missing="exact = false in the plan",
+            )
+        return found
+
+    @cached_property
+    def foreign_probe(self) -> probe.Probe | None:
+        """The probe for a guest of another architecture than the host's. Raises NotSupported."""
+        name = self.architecture.name
+        return None if name == platform.machine() else probe.build(self.lab.cache, architecture=name)
 
     @cached_property
     def machine(self) -> machines.Machine:
         """The machine with the accelerator that works. Raises NotSupported where KVM was demanded and does not."""
+        machines.emulator_version(self.architecture)
+        program = self.foreign_probe.path if self.foreign_probe else self.lab.probe
         archive = self.lab.scratch / f"initramfs-{id(self)}"
-        archive.write_bytes(initramfs.build(self.lab.probe.read_bytes()))
+        archive.write_bytes(initramfs.build(program.read_bytes()))
         emulated = machines.Machine(
             kernel=self.kernel.path,
             initramfs=archive,
             accel="tcg",
-            cpu="max",
+            cpu=self.architecture.cpu,
             vcpus=self.settings.vcpus,
             memory_mib=int(self.settings.memory) >> 20,
-            kernel_arguments=f"{machines.KERNEL_ARGUMENTS} {self.settings.arguments}".strip(),
+            architecture=self.architecture,
+            kernel_arguments=f"{self.architecture.kernel_arguments} {self.settings.arguments}".strip(),
             exact=self.settings.exact,
         )
         return emulated if self.kvm_trouble(emulated) else emulated.with_kvm()
@@ -143,14 +167,16 @@ class Qemu:
         with self.start() as instance:
             found = sections(observe(instance), execution=self.machine.accel, kind="qemu", **self.kernel.facts)
         declared = {
-            "emulator": machines.emulator_version(),
+            "emulator": machines.emulator_version(self.architecture),
             "accel": self.machine.accel,
-            "machine": self.machine.machine,
+            "machine": self.architecture.machine,
             "memory_mib": str(self.machine.memory_mib),
             "initramfs_sha256": hashlib.sha256(self.machine.initramfs.read_bytes()).hexdigest(),
             "command": " ".join(self.machine.described().command(wire="FD", monitor="FD")),
             "start": self.settings.start,
         }
+        if self.foreign_probe:
+            declared |= {f"probe_{name}": value for name, value in self.foreign_probe.facts.items()}
         if self.machine.accel == "tcg":
             declared["accel_reason"] = self.kvm_trouble(self.machine)
         return found | {"machine": declared | found["machine"]}

@@ -1,0 +1,53 @@
+"""How QEMU plays a machine of each architecture, and what the guest calls its devices there."""
+
+from __future__ import annotations
+
+from benchproof.model import Frozen
+
+# The console is for the kernel's own words. The rest shortens the start: no self-tests of crypto code. An oops is a
+# panic, and a panic ends QEMU (-no-reboot).
+_EVERYWHERE = "quiet oops=panic panic=-1 nokaslr random.trust_cpu=on"
+_PCI_SERIAL = ("-device", "pci-serial,chardev=wire")
+
+
+class Architecture(Frozen, frozen=True, kw_only=True):
+    """One row of the table below."""
+
+    name: str  # as `uname -m` says it
+    emulator: str
+    package: str  # Debian's, that brings the emulator
+    machine: str
+    cpu: str  # under emulation
+    wire: tuple[str, ...]  # plugs the chardev `wire`, the second serial port
+    kernel_arguments: str
+
+
+X86_64 = Architecture(
+    name="x86_64",
+    emulator="qemu-system-x86_64",
+    package="qemu-system-x86",
+    machine="pc",  # with ACPI: its clocks are the reference without which the TSC is often not usable
+    cpu="max",
+    wire=("-serial", "chardev:wire"),
+    # no timer calibration against a clock that emulation makes slow
+    kernel_arguments=f"console=ttyS0 {_EVERYWHERE} no_timer_check lpj=10000000 cryptomgr.notests",
+)
+AARCH64 = Architecture(
+    name="aarch64",
+    emulator="qemu-system-aarch64",
+    package="qemu-system-arm",
+    machine="virt,gic-version=max",  # version 2 of the interrupt controller ends at 8 processors
+    cpu="max,pauth-impdef=on",  # the architected algorithm of pointer authentication makes emulation 4 times slower
+    wire=_PCI_SERIAL,  # the machine has one serial port of its own, a PL011
+    kernel_arguments=f"console=ttyAMA0 {_EVERYWHERE} cryptomgr.notests BENCHPROOF_WIRE=/dev/ttyS0",
+)
+RISCV64 = Architecture(
+    name="riscv64",
+    emulator="qemu-system-riscv64",
+    package="qemu-system-misc opensbi",
+    machine="virt",
+    cpu="rv64",
+    wire=_PCI_SERIAL,
+    kernel_arguments=f"console=ttyS0 {_EVERYWHERE} cryptomgr.notests BENCHPROOF_WIRE=/dev/ttyS1",
+)
+ARCHITECTURES = {each.name: each for each in (X86_64, AARCH64, RISCV64)}
