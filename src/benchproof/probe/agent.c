@@ -423,12 +423,14 @@ int serve_as_init(void)
 
 /* ---- self-tests: small programs with known behaviour, to test a target with ---- */
 
-static int cat(const char *path)
+/* NULL: standard input, standard output. */
+static int copy(const char *from, const char *to, uint64_t limit)
 {
     char chunk[65536];
-    int fd = path ? open(path, O_RDONLY) : 0;
-    if (fd < 0) die(path);
-    for (ssize_t n; (n = read(fd, chunk, sizeof chunk)) > 0;) write_all(1, chunk, (size_t)n);
+    int in = from ? open(from, O_RDONLY) : 0, out = to ? open(to, O_CREAT | O_TRUNC | O_WRONLY, 0600) : 1;
+    if (in < 0 || out < 0) die(in < 0 ? from : to);
+    for (ssize_t n; limit && (n = read(in, chunk, limit < sizeof chunk ? limit : sizeof chunk)) > 0; limit -= (uint64_t)n)
+        write_all(out, chunk, (size_t)n);
     return 0;
 }
 
@@ -449,6 +451,31 @@ static int flood(uint64_t bytes)
 }
 
 /* A kernel goes on with its own start for a second: until it has settled on its clock. Bounded. */
+/* Does nothing for ever; as the first process of a sandbox it also reaps orphans. */
+static _Noreturn void idle(void)
+{
+    signal(SIGCHLD, SIG_IGN);
+    for (;;) pause();
+}
+
+/* Run ARGV to its end with its output in a file, say how it ended and who our supervisor is, and stay: what ARGV left
+   behind keeps its streams, so these are no pipes, and it lives until the supervisor ends it. */
+static _Noreturn void stay(const char *output, char **argv)
+{
+    int status = 0, fd = open(output, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
+    pid_t child = fd < 0 ? -1 : fork();
+    if (child < 0) die(output);
+    if (child == 0) {
+        dup2(fd, 1), dup2(fd, 2);
+        execvp(argv[0], argv);
+        fprintf(stderr, "probe: cannot execute '%s': %s\n", argv[0], strerror(errno));
+        _exit(CANNOT_EXECUTE);
+    }
+    if (waitpid(child, &status, 0) != child) die("waitpid");
+    dprintf(1, "%d %d\n", WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status), getppid());
+    idle();
+}
+
 static int settle(void)
 {
     char source[64] = "-early";
@@ -464,10 +491,13 @@ static int settle(void)
 
 int self_test(int argc, char **argv)
 {
-    if (argc >= 1 && !strcmp(argv[0], "cat")) return cat(argc > 1 ? argv[1] : NULL);
+    if (argc >= 1 && !strcmp(argv[0], "cat")) return copy(argc > 1 ? argv[1] : NULL, NULL, argc > 2 ? strtoull(argv[2], NULL, 10) : UINT64_MAX);
+    if (argc == 2 && !strcmp(argv[0], "save")) return copy(NULL, argv[1], UINT64_MAX);
     if (argc == 2 && !strcmp(argv[0], "exit")) return atoi(argv[1]) & 0xff;
     if (argc == 1 && !strcmp(argv[0], "hang")) hang();
     if (argc == 1 && !strcmp(argv[0], "settle")) return settle();
+    if (argc == 1 && !strcmp(argv[0], "idle")) idle();
+    if (argc >= 3 && !strcmp(argv[0], "stay")) stay(argv[1], argv + 2);
     if (argc == 1 && !strcmp(argv[0], "crash")) return raise(SIGSEGV);
     if (argc == 2 && !strcmp(argv[0], "flood")) return flood(strtoull(argv[1], NULL, 10));
     return -1;
