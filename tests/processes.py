@@ -95,7 +95,7 @@ class ProcessInstance(FolderInstance):
             case "the freeze loses a file" | "the freeze loses the workspace":
                 (image.folder / lost[self._target.fault]).unlink()
             case "the freeze damages a byte":
-                for name in ("file", "workspace-page"):
+                for name in ("file", "workspace-pages"):
                     content = bytearray((image.folder / name).read_bytes())
                     content[-1] ^= 1
                     (image.folder / name).write_bytes(content)

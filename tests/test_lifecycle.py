@@ -6,13 +6,12 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from benchproof import oracles, runner
+from benchproof import oracles, plan, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.lifecycle import leaks
 from benchproof.benchmarks.lifecycle.pool import Pool, pooled
@@ -473,13 +472,6 @@ def guest(host_probe, tmp_path_factory) -> Target:
     return target
 
 
-def processes_named(word: str, folder: Path) -> list[str]:
-    lines = [
-        path.read_bytes().decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
-    ]
-    return [line for line in lines if word in line and str(folder) in line]
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tiny_size_passes_on_guests(guest, name):
     found = metrics(outcome(tiny(name), guest))
@@ -492,3 +484,8 @@ def test_the_tiny_size_passes_on_guests(guest, name):
 @pytest.mark.parametrize("start", ["cold", "pool"])
 def test_guests_are_provisioned_from_nothing_and_from_a_pool(guest, start):
     metrics(outcome(tiny("lifecycle.total", warmups=0, start=start, pool=2), guest))
+
+
+def test_one_word_asks_for_the_whole_suite():
+    document = {"targets": {"host": {}}, "suites": {"mine": {"benchmarks": ["lifecycle"]}}}
+    assert tuple(case.name for case in plan.parse(document, where="test").cases) == NAMES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import secrets
 import tempfile
 import time
@@ -22,7 +23,7 @@ from benchproof.oracles import Evidence
 
 FILES: Mapping[str, Mapping[str, int]] = {  # kind -> name -> bytes of random content
     "file": {"file": 4096},
-    "workspace": {"workspace-empty": 0, "workspace-byte": 1, "workspace-page": 4096, "workspace-large": 1 << 16},
+    "workspace": {"workspace-empty": 0, "workspace-byte": 1, "workspace-pages": 8193},
 }
 _BLOCK_BYTES = 512  # of st_blocks
 
@@ -117,7 +118,7 @@ class _Session:
         finally:
             image.delete()
         self._note("image_bytes_left", str(image.size_bytes()))
-        self._files_left += [str(path) for path in files if path.exists()]
+        self._files_left += [str(path) for path in files if os.path.lexists(path)]
         return Fork(freeze_ns, provision_ns, ready_ns, size_bytes, survived)
 
     def evidence(self) -> dict[str, str]:
@@ -142,7 +143,7 @@ class _Session:
         if not isinstance(image, ListedImage):
             return ()
         files = tuple(image.files)
-        self._note("image_bytes_counted", str(sum(path.stat().st_blocks * _BLOCK_BYTES for path in files)))
+        self._note("image_bytes_counted", str(sum(path.lstat().st_blocks * _BLOCK_BYTES for path in files)))
         return files
 
     def _clone(
