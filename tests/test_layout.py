@@ -15,7 +15,7 @@ from benchproof.targets import KINDS
 ROOT = Path(benchproof.__file__).parent
 ROWS = (
     ("errors", "quantities", "model"),
-    ("plugins", "process", "noise"),
+    ("plugins", "process", "noise", "footprint"),
     ("oracles", "probe", "guest", "envelope", "analysis"),
     ("targets", "benchmarks", "reporters", "store"),
     ("plan",),

@@ -44,27 +44,27 @@ def test_clones_share_a_boot_and_no_random_number(frozen, host_probe):
     for _ in range(3):
         with snapshot.restored(machine, made, supervisor=host_probe.path, log=quiet) as guest:
             seen.append(guest.wire.freshen(timeout_s=30))
-    assert {each.boot_id for each in seen} == {made.record.boot_id}
+    assert {each.boot_id for each in seen} == {made.boot_id}
     assert len({each.random for each in seen}) == 3
 
 
 def test_clones_that_live_together_do_not_see_each_other_and_leave_the_snapshot_as_it_was(frozen, host_probe):
     machine, _, made = frozen
-    before = snapshot._sha256(made.folder / "ram")
+    before = snapshot._sha256(made.ram)
     start = {"supervisor": host_probe.path, "log": quiet}
     with snapshot.restored(machine, made, **start) as one, snapshot.restored(machine, made, **start) as other:
         one.wire.put("/tmp/mine", b"mine", timeout_s=30)
         other.wire.put("/tmp/theirs", b"theirs", timeout_s=30)
         answers = [guest.wire.run(["/init", "cat", "/tmp/mine"], timeout_s=30).stdout for guest in (one, other)]
     assert answers == [b"mine", b""]
-    assert snapshot._sha256(made.folder / "ram") == before
+    assert snapshot._sha256(made.ram) == before
 
 
 def test_a_second_start_makes_nothing_new(frozen, host_probe):
     machine, cache, made = frozen
-    identity = (made.folder / "ram").stat().st_ino
+    identity = made.ram.stat().st_ino
     assert ensure(machine, cache, host_probe) == made
-    assert (made.folder / "ram").stat().st_ino == identity
+    assert made.ram.stat().st_ino == identity
 
 
 def flip(path: Path, at: int) -> None:
@@ -78,25 +78,27 @@ def flip(path: Path, at: int) -> None:
 @pytest.mark.parametrize("damage", ["ram", "state", "record", "foreign", "missing"])
 def test_a_damaged_or_foreign_snapshot_is_not_trusted(frozen, tmp_path, damage):
     _, _, made = frozen
-    copy = tmp_path / made.folder.name
-    shutil.copytree(made.folder, copy)
-    assert snapshot._trusted(copy, made.record.key) == made.record
+    copy = tmp_path / made.ram.parent.name
+    key = copy.name
+    shutil.copytree(made.ram.parent, copy)
+    record = snapshot._trusted(copy, key)
+    assert record
     if damage in {"ram", "state"}:
         flip(copy / damage, 1000)
     elif damage == "record":
         (copy / "record.json").write_bytes(b"\xff{")
     elif damage == "foreign":
-        record = msgspec.structs.replace(made.record, key="0" * 64)
+        record = msgspec.structs.replace(record, key="0" * 64)
         (copy / "record.json").write_bytes(msgspec.json.encode(record))
     else:
         (copy / "ram").unlink()
-    assert snapshot._trusted(copy, made.record.key) is None
+    assert snapshot._trusted(copy, key) is None
 
 
 def test_what_is_not_trusted_is_rebuilt_and_two_that_need_it_build_it_once(frozen, host_probe, tmp_path):
     machine, _, made = frozen
-    folder = tmp_path / "snapshots" / made.folder.name
-    shutil.copytree(made.folder, folder)
+    folder = tmp_path / "snapshots" / made.ram.parent.name
+    shutil.copytree(made.ram.parent, folder)
     flip(folder / "state", 100)
     found: list[snapshot.Snapshot] = []
     threads = [threading.Thread(target=lambda: found.append(ensure(machine, tmp_path, host_probe))) for _ in range(2)]
@@ -106,14 +108,14 @@ def test_what_is_not_trusted_is_rebuilt_and_two_that_need_it_build_it_once(froze
         thread.join(300)
     assert len(found) == 2
     assert found[0] == found[1]
-    assert found[0].record.boot_id != made.record.boot_id
+    assert found[0].boot_id != made.boot_id
     with snapshot.restored(machine, found[0], supervisor=host_probe.path, log=quiet) as guest:
         assert guest.wire.run(["/init", "exit", "7"], timeout_s=30).exit_status == 7
 
 
 def test_a_clone_that_is_another_guest_does_not_start(frozen, host_probe):
     machine, _, made = frozen
-    stranger = msgspec.structs.replace(made, record=msgspec.structs.replace(made.record, boot_id="0" * 36))
+    stranger = msgspec.structs.replace(made, boot_id="0" * 36)
     with (
         pytest.raises(StartFailed, match="not the one that was frozen"),
         snapshot.restored(machine, stranger, supervisor=host_probe.path, log=quiet),
@@ -123,11 +125,9 @@ def test_a_clone_that_is_another_guest_does_not_start(frozen, host_probe):
 
 def test_a_state_that_qemu_cannot_load_does_not_hang(frozen, host_probe, tmp_path):
     machine, _, made = frozen
-    folder = tmp_path / "broken"
-    folder.mkdir()
-    (folder / "ram").symlink_to(made.folder / "ram")
-    (folder / "state").write_bytes(b"no state" * 100)
-    broken = snapshot.Snapshot(folder=folder, record=made.record)
+    state = tmp_path / "state"
+    state.write_bytes(b"no state" * 100)
+    broken = msgspec.structs.replace(made, state=state)
     with (
         pytest.raises(StartFailed, match="did not wake up"),
         snapshot.restored(machine, broken, supervisor=host_probe.path, log=quiet),
@@ -156,5 +156,5 @@ def test_the_least_recently_used_go_first_when_the_cache_is_over_its_limit(tmp_p
 def test_another_kernel_command_line_is_another_snapshot(frozen):
     machine, _, made = frozen
     other = msgspec.structs.replace(machine, kernel_arguments=machine.kernel_arguments + " x")
-    assert snapshot.key_of(machine) == made.record.key
-    assert snapshot.key_of(other) != made.record.key
+    assert snapshot.key_of(machine) == made.ram.parent.name
+    assert snapshot.key_of(other) != made.ram.parent.name

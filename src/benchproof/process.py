@@ -74,6 +74,11 @@ class Supervised:
                     stream.close()
 
     @property
+    def pid(self) -> int:
+        """Of the supervisor; the program is its child."""
+        return self._process.pid
+
+    @property
     def stdin(self) -> IO[bytes]:
         assert self._process.stdin is not None
         return self._process.stdin
@@ -194,10 +199,12 @@ class Tail(threading.Thread):
         self._head = bytearray()
         self._tail = bytearray()
         self.size_bytes = 0  # of all that came
+        self.first_ns = 0  # when the first of it came, on the monotonic clock
         self.start()
 
     def run(self) -> None:
         while chunk := os.read(self._stream.fileno(), _CHUNK_BYTES):
+            self.first_ns = self.first_ns or time.monotonic_ns()
             self.size_bytes += len(chunk)
             room = self._keep_bytes - len(self._head)
             self._head += chunk[:room] if room > 0 else b""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchproof.model import Frozen
 
-# The console is for the kernel's own words. The rest shortens the start: no self-tests of crypto code. An oops is a
-# panic, and a panic ends QEMU (-no-reboot).
+# The console is for the kernel's own words; an early one, ahead of `quiet`, tells when the kernel begins. The rest
+# shortens the start: no self-tests of crypto code. An oops is a panic, and a panic ends QEMU (-no-reboot).
 _EVERYWHERE = "quiet oops=panic panic=-1 nokaslr random.trust_cpu=on"
 _PCI_SERIAL = ("-device", "pci-serial,chardev=wire")
 
@@ -30,7 +30,9 @@ X86_64 = Architecture(
     cpu="max",
     wire=("-serial", "chardev:wire"),
     # no timer calibration against a clock that emulation makes slow
-    kernel_arguments=f"console=ttyS0 {_EVERYWHERE} no_timer_check lpj=10000000 cryptomgr.notests",
+    kernel_arguments=(
+        f"console=ttyS0 earlyprintk=ttyS0,115200 {_EVERYWHERE} no_timer_check lpj=10000000 cryptomgr.notests"
+    ),
 )
 AARCH64 = Architecture(
     name="aarch64",
@@ -39,7 +41,7 @@ AARCH64 = Architecture(
     machine="virt,gic-version=max",  # version 2 of the interrupt controller ends at 8 processors
     cpu="max,pauth-impdef=on",  # the architected algorithm of pointer authentication makes emulation 4 times slower
     wire=_PCI_SERIAL,  # the machine has one serial port of its own, a PL011
-    kernel_arguments=f"console=ttyAMA0 {_EVERYWHERE} cryptomgr.notests BENCHPROOF_WIRE=/dev/ttyS0",
+    kernel_arguments=f"console=ttyAMA0 earlycon {_EVERYWHERE} cryptomgr.notests BENCHPROOF_WIRE=/dev/ttyS0",
 )
 RISCV64 = Architecture(
     name="riscv64",
@@ -48,6 +50,6 @@ RISCV64 = Architecture(
     machine="virt",
     cpu="rv64",
     wire=_PCI_SERIAL,
-    kernel_arguments=f"console=ttyS0 {_EVERYWHERE} cryptomgr.notests BENCHPROOF_WIRE=/dev/ttyS1",
+    kernel_arguments=f"console=ttyS0 earlycon {_EVERYWHERE} cryptomgr.notests BENCHPROOF_WIRE=/dev/ttyS1",
 )
 ARCHITECTURES = {each.name: each for each in (X86_64, AARCH64, RISCV64)}

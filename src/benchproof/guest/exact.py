@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchproof.errors import LabInvalid
 from benchproof.guest.machine import Guest, Log, Machine, launched
-from benchproof.guest.snapshot import RAM, Snapshot, resume
+from benchproof.guest.snapshot import Snapshot, resume
 from benchproof.model import Completed
 
 
@@ -51,7 +51,7 @@ class Counter:
     def clone(self, argv: Sequence[str], *, stdin: bytes = b"") -> Iterator[Guest]:
         """A clone with the command in it that is still frozen: `resume` lets it go on."""
         words = b"".join(word.encode() + b"\0" for word in argv)
-        ram = str(self.snapshot.folder / RAM)
+        ram = str(self.snapshot.ram)
         with tempfile.NamedTemporaryFile(prefix="benchproof-request-") as request:
             request.write(struct.pack("<I", len(words)) + words + stdin)
             request.flush()

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -111,8 +112,10 @@ class Machine(Frozen, frozen=True):
 class Guest:
     """A QEMU that runs: the wire to its agent, its monitor, and what it says of itself."""
 
-    def __init__(self, program: Supervised, wire: socket.socket, monitor: socket.socket) -> None:
+    def __init__(self, program: Supervised, wire: socket.socket, monitor: socket.socket, requested_ns: int) -> None:
         self.program = program
+        self.requested_ns = requested_ns  # on the monotonic clock
+        self.phases: dict[str, int] = {}  # of a boot: when each ended, in ns since the request
         self.wire = Wire(wire)
         self.monitor = Monitor(monitor)
         self.console = Tail(program.stdout)
@@ -124,6 +127,7 @@ def launched(
     machine: Machine, *, supervisor: Path, log: Log, ram: str = "", restored: bool = False, request: str = ""
 ) -> Iterator[Guest]:
     """Start QEMU; leaving the context ends it. A TargetFailed that passes gets the guest's last words."""
+    requested_ns = time.monotonic_ns()
     with contextlib.ExitStack() as stack:
         ours, theirs = zip(*(map(stack.enter_context, socket.socketpair()) for _ in range(2)), strict=True)
         wire, monitor = (str(each.fileno()) for each in theirs)
@@ -132,7 +136,7 @@ def launched(
         program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors))
         for each in theirs:
             each.close()
-        guest = Guest(program, *ours)
+        guest = Guest(program, ours[0], ours[1], requested_ns)
         try:
             yield guest
             _refuse_crash(program)
@@ -158,7 +162,11 @@ def boot(machine: Machine, *, supervisor: Path, timeout_s: float, log: Log, ram:
 
 def _await_agent(guest: Guest, timeout_s: float) -> None:
     try:
-        guest.wire.await_hello(timeout_s=timeout_s)
+        init_began_ns = guest.wire.await_hello(timeout_s=timeout_s)
+        ends_ns = {"firmware": guest.console.first_ns, "kernel": init_began_ns, "init": time.monotonic_ns()}
+        guest.wire.freshen(timeout_s=timeout_s)
+        ends_ns["ready"] = time.monotonic_ns()
+        guest.phases = {phase: end_ns - guest.requested_ns for phase, end_ns in ends_ns.items()}
     except TargetFailed as error:
         status = guest.program.wait(0.2)  # a machine that ended closes the wire a little before it can be waited for
         late = f"did not serve within {timeout_s:g} s ({error})"

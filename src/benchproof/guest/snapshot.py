@@ -20,13 +20,15 @@ from pathlib import Path
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
+from benchproof.guest import delta
 from benchproof.guest.machine import Guest, Log, Machine, boot, launched
 from benchproof.model import Frozen
 
 CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least recently used go first
-_RECORD, RAM, _STATE = "record.json", "ram", "state"
+_RECORD, _RAM, _STATE = "record.json", "ram", "state"
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 _RESTORE_TIMEOUT_S = 30.0
+_NO_LIMIT = 1 << 40  # bytes a second
 _WAY_OUT = 'room in, and write access to, the cache folder (XDG_CACHE_HOME); or start = "cold" in the plan'
 
 
@@ -40,17 +42,18 @@ class Record(Frozen, frozen=True):
 
 
 class Snapshot(Frozen, frozen=True):
-    """A frozen guest on disk."""
+    """A frozen guest on disk: its memory, None where all of it is in the state, and the state of the machine."""
 
-    folder: Path
-    record: Record
+    ram: Path | None
+    state: Path
+    boot_id: str
 
 
 def key_of(machine: Machine) -> str:
     """The hash of everything that makes the guest: both programs, both images, every argument."""
     emulator = shutil.which(machine.architecture.emulator) or machine.architecture.emulator
     parts = [_file_hash(*_identity(path)) for path in (Path(emulator), machine.kernel, machine.initramfs)]
-    parts += machine.described().command(wire="", monitor="", ram=RAM)
+    parts += machine.described().command(wire="", monitor="", ram=_RAM)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -67,18 +70,18 @@ def ensure(machine: Machine, *, cache_folder: Path, supervisor: Path, timeout_s:
         os.utime(folder)
     except OSError as error:  # QEMU opens the memory for writing, though it maps it privately
         raise NotSupported(f"cannot use a snapshot: {error.strerror}", missing=_WAY_OUT) from error
-    return Snapshot(folder=folder, record=record)
+    return Snapshot(ram=folder / _RAM, state=folder / _STATE, boot_id=record.boot_id)
 
 
 @contextlib.contextmanager
 def restored(machine: Machine, snapshot: Snapshot, *, supervisor: Path, log: Log) -> Iterator[Guest]:
     """A fresh clone that runs; leaving the context ends it. Raises StartFailed."""
-    ram = str(snapshot.folder / RAM)
+    ram = str(snapshot.ram or "")
     with launched(machine, supervisor=supervisor, log=log, ram=ram, restored=True) as guest:
         resume(guest, snapshot)
         with _waking():
             fresh = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S)
-            if fresh.boot_id != snapshot.record.boot_id:
+            if fresh.boot_id != snapshot.boot_id:
                 raise TargetFailed("it is not the one that was frozen, its boot id differs")
         yield guest
 
@@ -95,11 +98,30 @@ def _waking() -> Iterator[None]:
 def resume(guest: Guest, snapshot: Snapshot) -> None:
     """Load the frozen state into a machine that waits for it, and let it go on. Raises StartFailed."""
     guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
-    with (snapshot.folder / _STATE).open("rb") as state:
+    with snapshot.state.open("rb") as state:
         guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
         guest.monitor.execute("migrate-incoming", uri="fd:state")
     guest.monitor.await_migration()
     guest.monitor.execute("cont")
+
+
+def freeze(guest: Guest, base: Path | None, state: Path) -> Snapshot:
+    """Write what differs from `base`, the memory that the guest started with, into `state`; the guest goes on."""
+    boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
+    guest.monitor.execute("stop")
+    guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
+    guest.monitor.execute("migrate-set-parameters", **{"max-bandwidth": _NO_LIMIT})
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb", buffering=1 << 20) as stream, state.open("wb") as out:
+        try:
+            guest.monitor.execute("getfd", descriptor=theirs, fdname="state")
+            guest.monitor.execute("migrate", uri="fd:state")
+        finally:
+            os.close(theirs)
+        delta.write(stream, out, base=base)
+    guest.monitor.await_migration()
+    guest.monitor.execute("cont")
+    return Snapshot(ram=base, state=state, boot_id=boot_id)
 
 
 @contextlib.contextmanager
@@ -130,7 +152,7 @@ def _make(machine: Machine, key: str, folder: Path, supervisor: Path, timeout_s:
 
 def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeout_s: float, log: Log) -> Record:
     start = launched if machine.exact else partial(boot, timeout_s=timeout_s)
-    with start(machine, supervisor=supervisor, log=log, ram=str(draft / RAM)) as guest:
+    with start(machine, supervisor=supervisor, log=log, ram=str(draft / _RAM)) as guest:
         if machine.exact:
             guest.monitor.await_event("GUEST_PANICKED", timeout_s=timeout_s)
             boot_id = ""
@@ -143,14 +165,14 @@ def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeou
             guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
             guest.monitor.execute("migrate", uri="fd:state")
         guest.monitor.await_migration()
-    return Record(key=key, ram_sha256=_sha256(draft / RAM), state_sha256=_sha256(draft / _STATE), boot_id=boot_id)
+    return Record(key=key, ram_sha256=_sha256(draft / _RAM), state_sha256=_sha256(draft / _STATE), boot_id=boot_id)
 
 
 def _trusted(folder: Path, key: str) -> Record | None:
     """The record of a snapshot whose files are those that were written; None for anything else."""
     try:
         record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
-        found = tuple(_file_hash(*_identity(folder / name)) for name in (RAM, _STATE))
+        found = tuple(_file_hash(*_identity(folder / name)) for name in (_RAM, _STATE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return record if (record.key, record.ram_sha256, record.state_sha256) == (key, *found) else None

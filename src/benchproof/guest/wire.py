@@ -2,9 +2,9 @@
 
 A frame is `BPw1`, a type, the length of the payload (32 bits, little endian), the payload, and the CRC-32 of type,
 length and payload. The host asks: `D` data for the next request, `P` put that data into a file, `G` get a file, `R`
-run a command with that data as input, `N` a nonce for fresh random numbers. The guest says: `H` hello, `A` done, `N`
-proof of freshness, `1` and `2` output, `X` exit status, `E` an error in words. The serial port has no flow control:
-data goes out in small frames, each answered before the next.
+run a command with that data as input, `N` a nonce for fresh random numbers. The guest says: `I` init begins, `H`
+hello, `A` done, `N` proof of freshness, `1` and `2` output, `X` exit status, `E` an error in words. The serial port has
+no flow control: data goes out in small frames, each answered before the next.
 """
 
 from __future__ import annotations
@@ -42,11 +42,16 @@ class Wire:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def await_hello(self, *, timeout_s: float) -> None:
-        """Wait until the agent serves."""
-        kind, payload = self._receive(time.monotonic() + timeout_s)
+    def await_hello(self, *, timeout_s: float) -> int:
+        """Wait until the agent serves; returns when it began as the first process, on the monotonic clock in ns."""
+        deadline_s = time.monotonic() + timeout_s
+        kind, payload = self._receive(deadline_s)
+        began_ns = time.monotonic_ns()
+        if kind == b"I":
+            kind, payload = self._receive(deadline_s)
         if kind != b"H" or payload != b"benchproof-agent 1":
             raise TargetFailed(f"the guest's agent said {kind!r} {payload[:40]!r} where its hello was expected")
+        return began_ns
 
     def freshen(self, *, timeout_s: float) -> Freshness:
         """Reseed the guest's random numbers from a nonce of ours, and see that it is this guest that answers."""

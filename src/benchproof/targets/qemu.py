@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -13,36 +14,80 @@ from typing import Literal
 
 from benchproof import probe
 from benchproof.errors import NotSupported, UsageError
+from benchproof.footprint import disk_bytes, footprint
 from benchproof.guest import exact, initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
-from benchproof.guest.wire import Wire
-from benchproof.model import Clock, Completed, Facts, Frozen, Lab
+from benchproof.model import Clock, Completed, Facts, Footprint, Frozen, Lab
 from benchproof.quantities import Duration, Size
 from benchproof.targets.observed import observe, sections
 
 _PUT_TIMEOUT_S = 120.0
+_NOT_EXACT = "exact = false in the plan"
 
 
 class _GuestInstance:
-    """A booted guest. A command that runs out of time takes the guest with it."""
+    """A guest that runs. A command that runs out of time takes the guest with it."""
 
     clock: Clock = "target"
     probe = machines.Machine.probe
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, target: Qemu, guest: machines.Guest, ram: Path | None) -> None:
+        self._target = target
+        self._guest = guest
+        self._ram = ram  # the file that its memory began as
+
+    @property
+    def phases(self) -> Mapping[str, int]:
+        """When each phase of a boot ended, in ns since the request; empty for a clone, which did not boot."""
+        return self._guest.phases
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
-        return self._wire.run(argv, stdin=stdin, timeout_s=timeout_s)
+        return self._guest.wire.run(argv, stdin=stdin, timeout_s=timeout_s)
 
     def put(self, source: Path, name: str) -> str:
         path = f"/tmp/{name}"  # noqa: S108 - a path inside the guest
-        self._wire.put(path, source.read_bytes(), timeout_s=_PUT_TIMEOUT_S)
+        self._guest.wire.put(path, source.read_bytes(), timeout_s=_PUT_TIMEOUT_S)
         return path
 
     def get(self, path: str) -> bytes:
-        return self._wire.get(path, timeout_s=_PUT_TIMEOUT_S)
+        return self._guest.wire.get(path, timeout_s=_PUT_TIMEOUT_S)
+
+    def footprint(self) -> Footprint:
+        return footprint(self._guest.program.pid)
+
+    def freeze(self) -> _Image:
+        """Only what differs from the memory that the guest began with is written: see delta.py."""
+        with tempfile.NamedTemporaryFile(dir=self._target.lab.scratch, prefix="image-", delete=False) as file:
+            state = Path(file.name)
+        try:
+            return _Image(self._target, snapshot.freeze(self._guest, self._ram, state), files=(state,))
+        except BaseException:
+            state.unlink()
+            raise
+
+
+class _Image:
+    """A frozen guest on disk; `files` are its own, and gone when it is deleted."""
+
+    def __init__(self, target: Qemu, frozen: snapshot.Snapshot, *, files: tuple[Path, ...], kept: bool = False) -> None:
+        self._target = target
+        self._frozen = frozen
+        self._kept = kept
+        self.files = files
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[_GuestInstance]:
+        with self._target.clone(self._frozen) as guest:
+            yield _GuestInstance(self._target, guest, self._frozen.ram)
+
+    def size_bytes(self) -> int:
+        return disk_bytes(path for path in self.files if path.exists())
+
+    def delete(self) -> None:
+        if not self._kept:
+            for path in self.files:
+                path.unlink(missing_ok=True)
 
 
 class _ExactInstance:
@@ -64,9 +109,7 @@ class _ExactInstance:
         raise self._clones_are_gone(f"get '{path}'")
 
     def _clones_are_gone(self, wish: str) -> NotSupported:
-        return NotSupported(
-            f"cannot {wish} in exact mode: each command runs in a clone of its own", missing="exact = false in the plan"
-        )
+        return NotSupported(f"cannot {wish} in exact mode: each command runs in a clone of its own", missing=_NOT_EXACT)
 
 
 class Qemu:
@@ -122,7 +165,7 @@ class Qemu:
         if self.settings.exact and found != X86_64:
             raise NotSupported(
                 f"exact mode freezes guests of x86_64 only, and this kernel is for {found.name}",
-                missing="exact = false in the plan",
+                missing=_NOT_EXACT,
             )
         return found
 
@@ -186,15 +229,26 @@ class Qemu:
         if self.settings.exact:
             yield _ExactInstance(self.counter())
             return
-        with self._cold() if self.settings.start == "cold" else self._clone() as guest:
-            yield _GuestInstance(guest.wire)
+        with self.cold() if self.settings.start == "cold" else self.image().start() as instance:
+            yield instance
 
-    def _cold(self) -> AbstractContextManager[machines.Guest]:
+    @contextlib.contextmanager
+    def cold(self) -> Iterator[_GuestInstance]:
+        """Boots the guest."""
         timeout_s = float(self.settings.start_timeout)
-        return machines.boot(self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log)
+        with machines.boot(self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log) as guest:
+            yield _GuestInstance(self, guest, None)
 
-    def _clone(self) -> AbstractContextManager[machines.Guest]:
-        return snapshot.restored(self.machine, self._frozen(), supervisor=self.lab.probe, log=self.lab.log)
+    def image(self) -> _Image:
+        """The snapshot of a guest that has just booted, in the cache."""
+        if self.settings.exact:
+            raise NotSupported("an exact guest cannot be forked: its clones end with their command", missing=_NOT_EXACT)
+        frozen = self._frozen()
+        return _Image(self, frozen, files=tuple(filter(None, (frozen.ram, frozen.state))), kept=True)
+
+    def clone(self, frozen: snapshot.Snapshot) -> AbstractContextManager[machines.Guest]:
+        """A guest that goes on from there. Raises StartFailed."""
+        return snapshot.restored(self.machine, frozen, supervisor=self.lab.probe, log=self.lab.log)
 
     def counter(self) -> exact.Counter:
         """Where commands are counted in exact mode. Raises NotSupported, StartFailed."""
