@@ -142,7 +142,6 @@ def test_a_footprint_names_processes_of_the_sandbox_and_counts_memory_and_disk(g
         after = instance.footprint()
         names = {program(pid) for pid in after.processes}
     assert {b"runsc-sandbox", b"runsc-gofer"} <= names
-    assert not any(b"probe" in name for name in names)  # our own supervisor is not of the sandbox
     assert after.disk_bytes - before.disk_bytes >= 3 << 20
     assert after.memory_bytes > 1 << 20
 
@@ -211,6 +210,10 @@ def test_a_runsc_that_cannot_checkpoint_is_unsupported_in_its_own_words(lab, tmp
     with pytest.raises(NotSupported, match="runsc checkpoint: no such thing here"):
         make("gvisor", lab, runsc=str(wrapper)).image()
     assert list(lab.scratch.iterdir()) == []
+    with make("gvisor", lab, runsc=str(wrapper)).cold() as instance:
+        with pytest.raises(NotSupported):
+            instance.freeze()
+        assert instance.run([instance.probe, "exit", "3"], timeout_s=TIMEOUT_S).exit_status == 3
 
 
 OWNER = """

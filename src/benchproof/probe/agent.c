@@ -476,8 +476,8 @@ static _Noreturn void idle(void)
     for (;;) pause();
 }
 
-/* Run ARGV to its end with its output in a file, say how it ended and who our supervisor is, and stay: what ARGV left
-   behind keeps its streams, so these are no pipes, and it lives until the supervisor ends it. */
+/* Run ARGV to its end with its output in a file, say how it ended, and stay: what ARGV left behind keeps its streams, so
+   these are no pipes, and it lives until our supervisor ends it. */
 static _Noreturn void stay(const char *output, char **argv)
 {
     int status = 0, fd = open(output, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
@@ -490,7 +490,7 @@ static _Noreturn void stay(const char *output, char **argv)
         _exit(CANNOT_EXECUTE);
     }
     if (waitpid(child, &status, 0) != child) die("waitpid");
-    dprintf(1, "%d %d\n", WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status), getppid());
+    dprintf(1, "%d\n", WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
     idle();
 }
 

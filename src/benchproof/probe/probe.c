@@ -9,7 +9,7 @@ static const char USAGE[] =
     "  probe supervise FD ARGV...  run ARGV; when FD (a pipe) closes, end it and all its descendants\n"
     "  probe settle                wait until the kernel has settled on its clock, at most 5 s\n"
     "  probe idle                  do nothing for ever, and reap orphans\n"
-    "  probe stay FILE ARGV...     run ARGV, output to FILE; say its status and the supervisor's pid; then idle\n"
+    "  probe stay FILE ARGV...     run ARGV with its output in FILE, say how it ended, then idle\n"
     "  probe cat [FILE [BYTES]] | save FILE | exit N | crash | hang | flood BYTES    self-tests of a target\n"
     "  (as process 1)              serve framed commands on /dev/ttyS1\n"
     "\n"

@@ -17,16 +17,16 @@ from pathlib import Path
 import msgspec
 
 from benchproof import process
-from benchproof.errors import LabInvalid, NotSupported, StartFailed, TargetFailed
+from benchproof.errors import NotSupported, StartFailed, TargetFailed
+from benchproof.footprint import disk_bytes, footprint
 from benchproof.model import Completed, Footprint, Frozen, Lab
 from benchproof.targets.host import FolderInstance, shared_folder
 
 _RUNSC_FAILED = 128  # as its exit status; a command may have the same
 _EXEC_FAILED = (b"loading sandbox:", b"loading container:", b"executing processes for container:")
 _TIMEOUT_S = 60.0  # of a start and of a checkpoint
-_BLOCK_BYTES = 512  # of st_blocks
 _WORK = "work"  # the shared folder, in a bundle's home and in an image
-_PARENT = 1  # field of /proc/PID/stat behind the name
+_ENDED = "the sandbox was ended, with a command that did not end or could not be frozen"
 
 
 class BundleInstance(FolderInstance):
@@ -57,7 +57,7 @@ class Sandbox(BundleInstance):
         super().__init__(lab=lab, home=home, command=command)
         self._command = tuple(command)
         self._life = contextlib.ExitStack()
-        self._supervisor = 0  # pid of the parent of all processes of the sandbox
+        self._stay: process.Supervised | None = None  # None: it has not begun, or was ended
         self._container = ""
 
     def begin(self, verb: str, *options: str) -> None:
@@ -73,14 +73,14 @@ class Sandbox(BundleInstance):
         program = [*self._runsc, verb, "--detach", bundle, *options, container]
         supervisor = self._lab.probe
         stay = process.Supervised([str(supervisor), "stay", str(output), *program], supervisor=supervisor)
-        status, _, pid = _line(self._life.enter_context(stay), _TIMEOUT_S).partition(" ")
+        status = _line(self._life.enter_context(stay), _TIMEOUT_S)
         if status != "0":
             self.close()
             said = output.read_text(errors="replace") if output.exists() else ""
             self._lab.log("runsc", said.encode())
             late = f"no end within {_TIMEOUT_S:g} s" if not status else f"exit status {status}"
             raise StartFailed(f"runsc {verb}: {_first(said) or late}")
-        self._supervisor, self._container = int(pid), container
+        self._stay, self._container = stay, container
 
     def restore(self, image: Path) -> None:
         """Begin from an image, with its files. Raises StartFailed."""
@@ -92,12 +92,12 @@ class Sandbox(BundleInstance):
 
     def close(self) -> None:
         """End the sandbox and all in it."""
-        self._container = ""
+        self._stay = None
         self._life.close()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
-        if not self._container:
-            raise TargetFailed("the sandbox was ended, with a command that did not end or could not be frozen")
+        if self._stay is None:
+            raise TargetFailed(_ENDED)
         try:
             done = self.run_here([*self._runsc, "exec", self._container, *argv], stdin=stdin, timeout_s=timeout_s)
         except BaseException:  # the end of `runsc exec` is not the end of what it started
@@ -114,7 +114,6 @@ class Sandbox(BundleInstance):
             undo.callback(shutil.rmtree, folder)
             words = [*self._runsc, "checkpoint", f"--image-path={folder}", self._container]
             done = self.run_here(words, stdin=b"", timeout_s=_TIMEOUT_S)
-            self.close()
             if done.exit_status:
                 raise NotSupported(f"runsc checkpoint: {_first(done.stderr.decode(errors='replace'))}")
             try:
@@ -128,19 +127,10 @@ class Sandbox(BundleInstance):
         return SandboxImage(folder=folder, lab=self._lab, command=self._command)
 
     def footprint(self) -> Footprint:
-        """Sentry, gofer and the stubs that run the programs; not our own supervisor. Raises LabInvalid."""
-        parents = _parents()
-        ours = {pid for pid, parent in parents.items() if parent == self._supervisor and not _is_stay(pid)}
-        found: set[int] = set()
-        while ours:
-            found |= ours
-            ours = {pid for pid, parent in parents.items() if parent in ours} - found
-        return Footprint(
-            processes=tuple(sorted(found)),
-            files=(self._home,),
-            memory_bytes=sum(map(_proportional_set_bytes, found)),
-            disk_bytes=_disk_bytes(_files(self._home)),
-        )
+        """Sentry, gofer, the stubs that run the programs, and our supervisor. Raises LabInvalid, TargetFailed."""
+        if self._stay is None:
+            raise TargetFailed(_ENDED)
+        return footprint(self._stay.pid, (self._home, *_files(self._home)))
 
 
 class SandboxImage(Frozen, frozen=True, kw_only=True):
@@ -167,7 +157,7 @@ class SandboxImage(Frozen, frozen=True, kw_only=True):
         return _files(self.folder)
 
     def size_bytes(self) -> int:
-        return _disk_bytes(self.files)
+        return disk_bytes(self.files)
 
     def delete(self) -> None:
         if not self.kept and self.folder.exists():
@@ -195,39 +185,8 @@ def _first(said: str) -> str:
     return next(iter(said.strip().splitlines()), "")
 
 
-def _parents() -> dict[int, int]:
-    """Parent of each process of this machine, by pid."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            found[int(stat.parent.name)] = int(stat.read_text(errors="replace").rpartition(")")[2].split()[_PARENT])
-    return found
-
-
-def _is_stay(pid: int) -> bool:
-    try:
-        return b"\0stay\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def _proportional_set_bytes(pid: int) -> int:
-    """0 for a process that has ended. Raises LabInvalid where it may not be read."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    except OSError as error:
-        raise LabInvalid(f"the memory of process {pid} of the sandbox cannot be read: {error.strerror}") from error
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
-
-
 def _files(folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-
-
-def _disk_bytes(files: Sequence[Path]) -> int:
-    return sum(path.lstat().st_blocks * _BLOCK_BYTES for path in files)
 
 
 def _specification(argv: Sequence[str], work: Path) -> dict[str, object]:
