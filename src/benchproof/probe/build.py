@@ -18,7 +18,7 @@ from benchproof.model import Frozen
 
 _HERE = Path(__file__).parent
 _SOURCES = ("probe.h", "probe.c", "agent.c")
-_FLAGS = ("-std=c11", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-pthread")
+_FLAGS = ("-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-pthread")
 _BUILD_TIMEOUT_S = 300.0  # `zig cc` builds its C library first
 
 
