@@ -84,7 +84,7 @@ class Sandbox(BundleInstance):
 
     def restore(self, image: Path) -> None:
         """Begin from an image, with its files. Raises StartFailed."""
-        try:  # with the times of the files: a restored sandbox holds some of them open and looks whether they changed
+        try:  # over the probe that is there: a clone's files have the times of the original's
             shutil.copytree(image / _WORK, self._folder, symlinks=True, dirs_exist_ok=True)
         except OSError as error:
             raise StartFailed(f"the image '{image}' is damaged: {error}") from error
@@ -108,7 +108,9 @@ class Sandbox(BundleInstance):
         return done
 
     def freeze(self) -> SandboxImage:
-        """Checkpoint, which ends the sandbox, then go on in a new one. Raises NotSupported."""
+        """Checkpoint, which ends the sandbox, then go on in a new one. Raises NotSupported, TargetFailed."""
+        if self._stay is None:
+            raise TargetFailed(_ENDED)
         folder = Path(tempfile.mkdtemp(dir=self._lab.scratch, prefix="image-"))
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, folder)
