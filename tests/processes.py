@@ -65,6 +65,8 @@ class ProcessInstance(FolderInstance):
                 status = 3
             case "the second one answers wrongly" if self.number == 2:
                 stdout = b"?"
+            case "the third one dies after its first answer" if self.number == 3:
+                self.die()
         self._target.answers.append(done.stdout)
         return Completed(exit_status=status, stdout=stdout, stderr=done.stderr, elapsed_ns=done.elapsed_ns)
 

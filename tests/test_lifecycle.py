@@ -209,10 +209,11 @@ def test_a_dead_clone_is_a_failure(make, name):
 
 @pytest.mark.parametrize("name", CYCLES)
 def test_a_pool_that_hands_out_a_dead_clone_is_a_failure_and_is_not_tried_again(make, name):
-    target = make("the third one is dead")
+    target = make("the third one dies after its first answer")
     found = outcome(tiny(name, start="pool", pool=3, samples=5), target)
     assert isinstance(found, Failed), found
     assert target.starts == 5  # three, and one for each that was taken before
+    assert isinstance(outcome(tiny(name, start="pool", pool=3), make("the third one is dead")), Failed)
 
 
 @pytest.mark.parametrize(("name", "fault"), [
@@ -443,10 +444,12 @@ def test_a_pool_ends_all_its_clones_also_when_one_of_them_ends_badly():
 
 
 def test_a_clone_that_is_not_healthy_is_ended_and_not_handed_out():
-    counter = Counter()
+    counter, asked = Counter(), []
 
-    def check(_instance: Any) -> None:
-        raise TargetFailed("no answer")
+    def check(instance: Any) -> None:
+        asked.append(instance)
+        if asked.count(1) == 2:
+            raise TargetFailed("no answer")
 
     with (
         pooled(pool_of(counter, Clock(), check=check)) as pool,
@@ -455,35 +458,37 @@ def test_a_clone_that_is_not_healthy_is_ended_and_not_handed_out():
     ):
         pytest.fail("handed out")
     assert counter.alive == []
+    assert asked == [1, 2, 3, 1]
     assert pool.taken == 0
 
 
-# ---- guests ----
+# ---- guests and sandboxes ----
 
 
-@pytest.fixture(scope="module")
-def guest(host_probe, tmp_path_factory) -> Target:
-    if reason := why_unusable("qemu"):
+@pytest.fixture(scope="module", params=["qemu", "gvisor"])
+def system(request, host_probe, tmp_path_factory) -> Target:
+    if reason := why_unusable(request.param):
         pytest.skip(reason)
-    kind = KINDS.load("qemu")
-    target: Target = kind(kind.Settings(), lab_in(tmp_path_factory.mktemp("guest"), host_probe.path))
-    if not isinstance(target, Forkable):
-        pytest.skip("guests cannot be frozen yet")
+    kind = KINDS.load(request.param)
+    target: Target = kind(kind.Settings(), lab_in(tmp_path_factory.mktemp("system"), host_probe.path))
     return target
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_tiny_size_passes_on_guests(guest, name):
-    found = metrics(outcome(tiny(name), guest))
-    if name == "boot.phases":
-        assert {"boot.phases.kernel", "boot.phases.ready"} <= set(found)
+def test_the_tiny_size_passes_on_guests_and_sandboxes(system, name):
+    found = outcome(tiny(name, warmups=0), system)
+    if name != "boot.phases":
+        assert set(metrics(found)) == expected_metrics(name)
+    elif isinstance(system, KINDS.load("qemu")):
+        assert list(metrics(found)) == [f"boot.phases.{phase}" for phase in ("firmware", "kernel", "init", "ready")]
     else:
-        assert set(found) == expected_metrics(name)
+        assert isinstance(found, Unsupported)
+        assert "does not tell its boot phases" in found.reason
 
 
 @pytest.mark.parametrize("start", ["cold", "pool"])
-def test_guests_are_provisioned_from_nothing_and_from_a_pool(guest, start):
-    metrics(outcome(tiny("lifecycle.total", warmups=0, start=start, pool=2), guest))
+def test_guests_and_sandboxes_start_from_nothing_and_from_a_pool(system, start):
+    metrics(outcome(tiny("lifecycle.total", warmups=0, start=start, pool=2), system))
 
 
 def test_one_word_asks_for_the_whole_suite():

@@ -24,7 +24,7 @@ class _Ready(NamedTuple):
 
 
 class Pool:
-    """`check` is called with each clone that is handed out, and raises if the clone is not healthy."""
+    """`check` raises if a clone is not healthy; each is asked when it is started, and again when it is handed out."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Pool:
         while len(self._ready) < self._size:
             with ExitStack() as life:
                 instance = life.enter_context(self._start())
+                self._check(instance)  # its first work is done: that is what makes it ready
                 self._ready.append(_Ready(instance, life.pop_all(), self._clock()))
 
     @contextmanager
