@@ -16,7 +16,7 @@ from benchproof.errors import NotSupported
 
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "riscv64": "riscv64"}  # Debian's word -> that of `uname -m`
 _WANTED = re.compile(r"[a-z0-9][a-z0-9.+-]{1,150}(=[A-Za-z0-9][A-Za-z0-9.+~:-]{0,70})?")
-_DEPENDENCY = re.compile(r"^Depends:.*?\b(linux-image-[^ ,|()]+)(?: \(= ([^)]+)\))?", re.MULTILINE)
+_DEPENDENCY = re.compile(r"^Depends:.*?\b(linux-image-[^\s,|()]+)(?: \(= ([^)]+)\))?", re.MULTILINE)
 _META_LEVELS = 5
 _TIMEOUT_S = 600.0
 _HOOKS = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")  # those of the machine need its root and mean its lists

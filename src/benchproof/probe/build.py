@@ -19,6 +19,8 @@ from benchproof.model import Frozen
 _HERE = Path(__file__).parent
 _SOURCES = ("probe.h", "probe.c", "agent.c")
 _FLAGS = ("-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-pthread")
+_MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243}  # architecture -> e_machine of an ELF header
+_DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}  # where Debian's word for it is another
 _BUILD_TIMEOUT_S = 300.0  # `zig cc` builds its C library first
 
 
@@ -36,25 +38,46 @@ def build(cache: Path, *, architecture: str = platform.machine(), defines: Seque
     """
     failures = []
     for compiler in _compilers(architecture):
-        command = [*compiler, *_FLAGS, *(f"-D{define}" for define in defines)]
+        flags = [*_FLAGS, *(f"-D{define}" for define in defines)]
         try:
-            return _build_with(command, cache)
+            built = _build_with(compiler, flags, cache)
         except subprocess.SubprocessError as error:
             words = getattr(error, "stderr", b"") or str(error).encode()
             failures.append(f"{' '.join(compiler[:3])}: {words.decode(errors='replace').strip().splitlines()[0][:200]}")
+            continue
+        if (machine := _machine(built.path)) == _MACHINES.get(architecture, machine):
+            return built
+        failures.append(f"{' '.join(compiler[:3])}: it builds for another machine (ELF number {machine})")
     raise NotSupported(
         f"no C compiler could build the probe for {architecture} ({'; '.join(failures) or 'none is installed'})",
-        missing="apt-get install gcc libc6-dev musl-tools",
+        missing=_way_to_get(architecture),
     )
 
 
+def _machine(program: Path) -> int:
+    """For which machine an ELF file is, as its header says it."""
+    with program.open("rb") as file:
+        return int.from_bytes(file.read(20)[18:], "little")
+
+
+def _way_to_get(architecture: str) -> str:
+    if architecture == platform.machine():
+        return "apt-get install gcc libc6-dev musl-tools"
+    gcc = f"gcc-{architecture.replace('_', '-')}-linux-gnu"
+    library = f"libc6-dev-{_DEBIAN.get(architecture, architecture)}-cross"
+    return f"apt-get install {gcc} {library}, or pip install ziglang"
+
+
 def _compilers(architecture: str) -> Iterator[list[str]]:
-    """Smallest result first: a static musl program starts faster than one with glibc."""
-    if named := os.environ.get("BENCHPROOF_CC"):
+    """Smallest result first: a static musl program starts faster than one with glibc.
+
+    BENCHPROOF_CC names the one for this host; that for another architecture is found by its name.
+    """
+    native = architecture == platform.machine()
+    if native and (named := os.environ.get("BENCHPROOF_CC")):
         if shutil.which(named.split()[0]):
             yield named.split()
         return
-    native = architecture == platform.machine()
     gnu = f"{architecture}-linux-gnu"
     if native and (musl := shutil.which("musl-gcc")):
         # musl comes without the kernel's headers; those of the machine are searched last
@@ -72,9 +95,10 @@ def _zig() -> list[str]:
     return [sys.executable, "-m", "ziglang"] if importlib.util.find_spec("ziglang") else []
 
 
-def _build_with(command: list[str], cache: Path) -> Probe:
+def _build_with(compiler: list[str], flags: list[str], cache: Path) -> Probe:
+    command = [*compiler, *flags]
     sources = {name: (_HERE / name).read_bytes() for name in _SOURCES}
-    version = _run([*command[: 1 if command[0] != sys.executable else 3], "--version"]).stdout.decode(errors="replace")
+    version = _run([*compiler, "--version"]).stdout.decode(errors="replace")  # of `zig cc`, not of `zig`
     version = version.splitlines()[0] if version.strip() else "unknown"
     source_hash = hashlib.sha256(b"".join(sources.values())).hexdigest()
     key = hashlib.sha256("\0".join([source_hash, version, *command]).encode()).hexdigest()
