@@ -20,7 +20,7 @@ ROWS = (
     ("targets", "benchmarks", "reporters", "store"),
     ("plan",),
     ("report",),
-    ("runner", "verify", "doctor"),
+    ("runner", "verify", "doctor", "explain"),
     ("cli",),
     ("__main__",),
 )

@@ -930,8 +930,9 @@ static int facts(void)
 static int symbols(void)
 {
     enum { RANGES = 8192 };
-    static struct range { uint64_t low, high, start; char before[256]; } ranges[RANGES];
+    struct range { uint64_t low, high, start; char before[256]; } *ranges = calloc(RANGES, sizeof *ranges);
     size_t count = 0;
+    if (!ranges) die("symbols"); /* not static: what is forked and executed here must stay small */
     while (count < RANGES && scanf("%" SCNx64 " %" SCNx64, &ranges[count].low, &ranges[count].high) == 2) count++;
     FILE *file = fopen("/proc/kallsyms", "r");
     if (!file) die("/proc/kallsyms");
@@ -954,6 +955,7 @@ static int symbols(void)
     fclose(file);
     for (size_t i = 0; i < count; i++)
         if (ranges[i].start) printf("%016" PRIx64 " %s\n", ranges[i].start, ranges[i].before);
+    free(ranges);
     return 0;
 }
 
