@@ -124,8 +124,8 @@ def test_a_row_is_shown_in_the_unit_of_its_smallest_figure():
 
 
 def test_a_large_spread_between_invocations_is_shown_with_the_figure():
-    assert layout.figure_text(cell(100.0, spread=0.3), 1) == "100.0 ±30%"
-    assert layout.figure_text(cell(100.0, spread=0.1), 1) == "100.0"
+    assert layout.figure_text(cell(100.0, spread=0.3), 1, "ns") == "100.0 ±30%"
+    assert layout.figure_text(cell(100.0, spread=0.1), 1, "ns") == "100.0"
 
 
 def test_rows_of_one_benchmark_are_told_apart_by_what_differs():

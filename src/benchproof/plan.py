@@ -111,6 +111,11 @@ class Plan(Frozen, frozen=True):
     seed: int
     gates: tuple[Gate, ...] = ()
 
+    @property
+    def exact(self) -> frozenset[str]:
+        """The targets whose instructions are counted: once, there is nothing to repeat and nothing to warm up."""
+        return frozenset(name for name, (_, settings) in self.targets.items() if getattr(settings, "exact", False))
+
     def make_target(self, name: str, lab: Lab) -> Target:
         """The target of that name, at rest."""
         kind, settings = self.targets[name]
@@ -125,7 +130,8 @@ class Plan(Frozen, frozen=True):
         shuffle = random.Random(f"{self.seed}/{block}").shuffle
         questions: dict[tuple[str, str], list[Case]] = {}
         for case in self.cases:
-            questions.setdefault(case.key[1:], []).append(case)
+            if block == 0 or case.target not in self.exact:
+                questions.setdefault(case.key[1:], []).append(case)
         order = list(questions.values())
         shuffle(order)
         for cases in order:
@@ -165,6 +171,21 @@ def parse(document: dict[str, Any], *, where: str, **changes: Any) -> Plan:
         seed=seed,
         gates=tuple(_gates(_table(document, "gates", where), list(targets), benchmarks, where)),
     )
+
+
+def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The document with every target that can count instructions made exact, and the names of those left out.
+
+    Raises UsageError if there is none left.
+    """
+    targets = _table(document, "targets", "the plan")
+    kinds = {name: _target(name, table, "the plan")[1] for name, table in targets.items()}
+    able = {name: targets[name] | {"exact": True} for name, settings in kinds.items() if hasattr(settings, "exact")}
+    if not able:
+        raise UsageError(
+            f'--exact: expected a target that can count instructions (kind = "qemu"), found {", ".join(targets)}'
+        )
+    return document | {"targets": able}, tuple(name for name in targets if name not in able)
 
 
 def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> dict[str, Any]:
@@ -275,13 +296,18 @@ def _target(name: str, table: Any, where: str) -> tuple[str, Any]:
 
 
 def _references(targets: dict[str, Any], where: str) -> dict[str, str]:
-    """Where a target names none, ratios are to the first target of the plan."""
-    first = next(iter(targets))
-    references = {name: table.get("reference", first) for name, table in targets.items()}
+    """Where a target names none, ratios are to the first target of the plan that is measured in the same way."""
+    first = {table.get("exact", False): name for name, table in reversed(targets.items())}
+    references = {name: table.get("reference", first[table.get("exact", False)]) for name, table in targets.items()}
     for name, reference in references.items():
         if not isinstance(reference, str) or reference not in targets:
             known = nearest(str(reference), list(targets))
             raise UsageError(f"{where}: targets.{name}: reference: unknown target '{reference}'; {known}")
+        if targets[reference].get("exact", False) != targets[name].get("exact", False):
+            raise UsageError(
+                f"{where}: targets.{name}: reference: of '{name}' and '{reference}' one is exact and the other is not; "
+                "instructions and time are never compared"
+            )
     return references
 
 

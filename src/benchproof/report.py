@@ -29,7 +29,15 @@ def build(run: Run) -> Report:
     # a warm-up is in no figure, but a wrong answer is a wrong answer
     wrong = tuple(each for each in run.warmups if isinstance(each.outcome, Failed))
     results = (*run.results, *wrong)
-    rows = matrix.rows(cases, results, columns)
+    rows = tuple(
+        row
+        for exact in (False, True)  # never in one row
+        for row in matrix.rows(
+            [case for case in cases if (case[0] in plan.exact) == exact],
+            results,
+            [column for column in columns if column.exact == exact],
+        )
+    )
     cells = [cell for row in rows for cell in row.cells.values()]
     return Report(
         run_id=run.manifest.run_id,
@@ -37,7 +45,7 @@ def build(run: Run) -> Report:
         version=run.manifest.benchproof,
         state=run.manifest.state,
         blocks=plan.run.blocks,
-        label=matrix.label(plan.run.blocks),
+        label=_label(plan),
         vary=plan.run.vary,
         seed=plan.seed,
         columns=columns,
@@ -54,6 +62,11 @@ def build(run: Run) -> Report:
     )
 
 
+def _label(plan: Plan) -> str:
+    """Counts are exact however few they are."""
+    return matrix.label(plan.run.blocks) if plan.targets.keys() - plan.exact else ""
+
+
 def encoded(report: Report) -> bytes:
     """The report as it is kept in the bundle."""
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
@@ -67,17 +80,17 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
         context = tuple(str(each) for each in envelope.differences(base, new, vary=plan.run.vary) if not each.allowed)
     else:
         context = ("one of the two could not be started and is not described",)
-    return Column(target=target, reference=reference, envelope=keys[1], context=context)
+    return Column(target=target, reference=reference, envelope=keys[1], context=context, exact=target in plan.exact)
 
 
 def _warnings(run: Run, plan: Plan) -> list[str]:
     found = []
-    due = len(plan.cases) * plan.run.blocks
+    due = sum(len(plan.schedule(block)) for block in range(plan.run.blocks))
     if run.manifest.state != "complete":
         found.append(
             f"the run was ended before its last block: {len(run.results)} results of about {due}; go on with --resume"
         )
-    if label := matrix.label(plan.run.blocks):
+    if label := _label(plan):
         found.append(label)
     for key in dict.fromkeys(run.target_envelopes.values()):
         if reason := run.envelopes[key].sections.get("machine", {}).get("accel_reason"):

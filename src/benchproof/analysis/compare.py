@@ -15,12 +15,20 @@ class Comparison(Frozen, frozen=True):
     ratio: Interval | None
     reading: str
     reason: str = ""
+    difference: float | None = None  # `new - base` in the unit of the metric, where both are exact
 
 
 def _why_none(pairs: int) -> str:
     if pairs < stats.LEAST_N:
         return f"{pairs} pairs: no interval, at least {stats.LEAST_N} are needed"
     return "no ratio: a value is zero or less"
+
+
+def exactly(base: float, new: float, better: Better) -> Comparison:
+    """Of two counts without any spread: the ratio is what it is."""
+    ratio = Interval(estimate=new / base, low=new / base, high=new / base, confidence=1.0, n=1)
+    reading = "~" if new == base else "better" if (new > base) == (better == "higher") else "worse"
+    return Comparison(ratio=ratio, reading=reading, difference=new - base)
 
 
 def paired(base: Mapping[int, float], new: Mapping[int, float], better: Better) -> Comparison:

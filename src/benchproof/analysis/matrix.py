@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from benchproof.analysis import invocations, stats
-from benchproof.analysis.compare import Comparison, paired
+from benchproof.analysis.compare import Comparison, exactly, paired
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Question
 from benchproof.model import Better, Frozen, Measurement, Passed, Result, Unit
@@ -29,6 +29,7 @@ class Column(Frozen, frozen=True):
     reference: str
     envelope: str
     context: tuple[str, ...]
+    exact: bool = False  # its instructions are counted; its rows are none of those where time is measured
 
 
 class Cell(Frozen, frozen=True):
@@ -149,7 +150,8 @@ def _compared(
     if column.target == column.reference or column.context or not both_passed:
         return cell
     base, new = (_values(by_target[target], metric) for target in (column.reference, column.target))
-    return msgspec.structs.replace(cell, comparison=paired(base, new, better))
+    comparison = exactly(base[0], new[0], better) if column.exact else paired(base, new, better)
+    return msgspec.structs.replace(cell, comparison=comparison)
 
 
 def _values(results: Iterable[Result], metric: str) -> dict[int, float]:

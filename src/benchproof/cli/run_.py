@@ -16,6 +16,7 @@ Examples:
   benchproof run                                 host, sandboxes and a Linux guest, quick
   benchproof run --full --targets host,bwrap     10 blocks and more samples, two targets
   benchproof run -b syscall.getpid --blocks 20   one question, 20 invocations a target
+  benchproof run --exact --suite primitive       instructions of a Linux guest, to the last digit
   benchproof run --plan sandbox-gates            life cycle and fork of a Linux guest, held against limits
   benchproof run --resume last                   go on where a run was ended
 """
@@ -29,7 +30,10 @@ Examples:
     help="A TOML plan, or the name of one that comes with benchproof; without it, what this machine can start.",
 )
 @click.option("--targets", default="", help="Only these targets of the plan, separated by commas.")
-@click.option("-b", "--benchmark", "benchmarks", multiple=True, help="Only this benchmark or suite (repeatable).")
+@click.option(
+    "-b", "--benchmark", "--suite", "benchmarks", multiple=True, help="Only this benchmark or suite (repeatable)."
+)
+@click.option("--exact", is_flag=True, help="Count instructions in place of time, on the targets that can.")
 @click.option("--quick/--full", default=None, help="Fewer samples and 6 blocks, or all. Without a plan: quick.")
 @click.option("--blocks", type=int, help="Invocations of each case; 10 by default, 6 with --quick.")
 @click.option("--seed", type=int, help="Of the order of invocations; drawn and recorded by default.")
@@ -41,6 +45,7 @@ def command(
     plan_file: Path | None,
     targets: str,
     benchmarks: tuple[str, ...],
+    exact: bool,
     quick: bool | None,
     blocks: int | None,
     seed: int | None,
@@ -58,7 +63,9 @@ def command(
     from benchproof.store import bundle
 
     progress = Progress(sys.stderr)
-    if resume is not None and (plan_file or targets or benchmarks or quick is not None or blocks or seed is not None):
+    if resume is not None and (
+        plan_file or targets or benchmarks or exact or quick is not None or blocks or seed is not None
+    ):
         raise UsageError("--resume goes on with the plan of the run; it takes none of the options that change a plan")
     if resume is not None:
         earlier = bundle.load(find_run(home, resume))
@@ -69,6 +76,10 @@ def command(
         chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
         whole = plan.document_of(path)
         document = plan.only(whole, targets=chosen, benchmarks=benchmarks)
+        if exact:
+            document, left_out = plan.counted(document)
+            for name in left_out:
+                progress.note(f"target '{name}' cannot count instructions and is left out")
         given = {"quick": quick, "seed": seed, "blocks": blocks}
         changes = {key: value for key, value in given.items() if value is not None}
         wanted = plan.parse(document, where=path.name, **changes)

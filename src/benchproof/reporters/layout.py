@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchproof.analysis.gate import GateVerdict, Verdict
 from benchproof.analysis.matrix import Cell, Column, Report, Row
@@ -43,10 +44,17 @@ def _exponent(value: float) -> int:
     return int(f"{value:e}".partition("e")[2])
 
 
-def figure_text(cell: Cell, divisor: float) -> str:
+def count(value: float) -> str:
+    """To the last digit: a batch of n operations has a whole number of instructions."""
+    return f"{value:,.6f}".rstrip("0").rstrip(".")
+
+
+def figure_text(cell: Cell, divisor: float, unit: Unit | None) -> str:
     """The median, or the status where there is none; a spread between invocations is shown where it is large."""
     if cell.median is None:
         return cell.status
+    if unit == "instructions":
+        return count(cell.median)
     noisy = f" ±{cell.spread:.0%}" if cell.spread is not None and cell.spread > NOISY_SPREAD else ""
     return figure(cell.median / divisor) + noisy
 
@@ -58,6 +66,9 @@ def ratio_text(cell: Cell) -> str:
         return ""
     interval = comparison.ratio
     sign = {"better": "+", "worse": "-", "~": "~"}[comparison.reading]
+    if comparison.difference is not None:
+        more = count(abs(comparison.difference))
+        return f"{sign} {more} {'more' if comparison.difference > 0 else 'fewer'} ({interval.estimate:.4f}x)"
     low, estimate, high = (_ratio(value) for value in (interval.low, interval.estimate, interval.high))
     return f"{sign} {estimate}x [{low}, {high}]"
 
@@ -76,6 +87,23 @@ def question(report: Report, row: Row) -> str:
         key: value for key, value in row.parameters.items() if any(other.parameters.get(key) != value for other in same)
     }
     return f"{name} {' '.join(f'{key}={value}' for key, value in differing.items())}"
+
+
+class Part(NamedTuple):
+    """Rows that are told of the same columns: time and instructions are never in one table."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    legend: str
+
+
+def parts(report: Report) -> Iterator[Part]:
+    """The tables that a report has."""
+    for exact, legend in ((False, _timed_legend(report)), (True, _COUNTED)):
+        columns = tuple(column for column in report.columns if column.exact == exact)
+        if columns:
+            rows = tuple(row for row in report.rows if row.cells.keys() == {column.target for column in columns})
+            yield Part(columns, rows, legend)
 
 
 def title(column: Column) -> str:
@@ -177,5 +205,16 @@ def coverage(report: Report) -> str:
     return f"{report.passed}/{report.total} passed" + (f" ({others})" if others else "")
 
 
-SIGNS = "+ better, - worse, ~ the interval holds 1"
-SPREAD = f"± is the robust spread between invocations where it is over {NOISY_SPREAD:.0%}"
+def _timed_legend(report: Report) -> str:
+    return (
+        f"Medians of {report.blocks} invocations, each verified; beneath, the ratio to the target behind the slash "
+        f"with its 95 % interval (+ better, - worse, ~ the interval holds 1); ± is the robust spread between "
+        f"invocations where it is over {NOISY_SPREAD:.0%}."
+    )
+
+
+_COUNTED = (
+    "Instructions of one operation, the guest's kernel included, counted twice and the same to the last digit: those "
+    "of most batches, or of the shortest where most differ (`statistic` in results.jsonl); beneath, how many more or "
+    "fewer than the target behind the slash (+ better, - worse, ~ none). Never compared with time."
+)

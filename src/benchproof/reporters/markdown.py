@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.errors import one_line
+from benchproof.model import Unit
 from benchproof.reporters import layout
 
 
 def render(report: Report) -> str:
     """Executive table, coverage and troubles, then the configuration."""
     return (
-        "\n".join([*_head(report), *_table(report), *_gates(report), *_correctness(report), *_configuration(report)])
+        "\n".join([*_head(report), *_tables(report), *_gates(report), *_correctness(report), *_configuration(report)])
         + "\n"
     )
 
@@ -29,24 +30,30 @@ def _head(report: Report) -> Iterator[str]:
     yield ""
 
 
-def _table(report: Report) -> Iterator[str]:
-    numbers = layout.notes(report)
-    titles = [_safe(layout.title(column)) for column in report.columns]
-    yield f"| benchmark | unit | {' | '.join(titles)} | status | notes |"
-    yield f"| --- | --- |{' ---: |' * len(titles)} --- | --- |"
-    for row in report.rows:
-        divisor, unit = layout.scale(row)
-        cells = [_cell(row.cells[column.target], divisor) for column in report.columns]
-        name = _safe(layout.question(report, row))
-        yield f"| {name} | {unit} | {' | '.join(cells)} | {_status(row)} | {_marks(row, numbers)} |"
-    yield ""
-    yield f"Medians over invocations; in brackets the 95 % interval of the ratio ({layout.SIGNS}); {layout.SPREAD}."
+def _tables(report: Report) -> Iterator[str]:
+    for part in layout.parts(report):
+        yield from _table(report, part)
     yield report.method
     yield ""
 
 
-def _cell(cell: Cell, divisor: float) -> str:
-    text = layout.figure_text(cell, divisor)
+def _table(report: Report, part: layout.Part) -> Iterator[str]:
+    numbers = layout.notes(report)
+    titles = [_safe(layout.title(column)) for column in part.columns]
+    yield f"| benchmark | unit | {' | '.join(titles)} | status | notes |"
+    yield f"| --- | --- |{' ---: |' * len(titles)} --- | --- |"
+    for row in part.rows:
+        divisor, unit = layout.scale(row)
+        cells = [_cell(row.cells[column.target], divisor, row.unit) for column in part.columns]
+        name = _safe(layout.question(report, row))
+        yield f"| {name} | {unit} | {' | '.join(cells)} | {_status(row)} | {_marks(row, numbers)} |"
+    yield ""
+    yield part.legend
+    yield ""
+
+
+def _cell(cell: Cell, divisor: float, unit: Unit | None) -> str:
+    text = layout.figure_text(cell, divisor, unit)
     if cell.median is None:
         return f"*{text}*"
     ratio = layout.ratio_text(cell)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Cell, Report, Row
+from benchproof.model import Unit
 from benchproof.reporters import layout
 
 _COLOURS = {"better": "green", "worse": "red", "~": "dim"}
@@ -19,7 +20,11 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
     """The matrix, and beneath it everything that it does not say."""
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
-    console.print(_matrix(report))
+    for number, part in enumerate(layout.parts(report)):
+        heading = f"run {report.run_id}: {layout.coverage(report)}" if number == 0 else "instructions"
+        console.print(_matrix(report, part, heading))
+        console.print(part.legend, style="dim")
+    console.print("There is no total score.", style="dim")
     if report.gates:
         console.print(f"gates: {layout.gate_counts(report)}", style="italic")
         console.print(_gates(report))
@@ -32,23 +37,23 @@ def escape(text: str) -> str:
     return markup.escape("".join(character if character.isprintable() else "?" for character in text))
 
 
-def _matrix(report: Report) -> Table:
+def _matrix(report: Report, part: layout.Part, heading: str) -> Table:
     numbers = layout.notes(report)
     table = Table(
-        title=f"run {report.run_id}: {layout.coverage(report)}",
+        title=heading,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
     table.add_column("benchmark", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    for column in report.columns:
+    for column in part.columns:
         table.add_column(escape(layout.title(column)), justify="right", style="dim" if column.context else None)
     table.add_column("status", no_wrap=True)
     table.add_column("notes")
-    for row in report.rows:
+    for row in part.rows:
         divisor, unit = layout.scale(row)
-        cells = [_cell(row.cells[column.target], divisor) for column in report.columns]
+        cells = [_cell(row.cells[column.target], divisor, row.unit) for column in part.columns]
         table.add_row(escape(layout.question(report, row)), unit, *cells, _status(row), _marks(row, numbers))
     return table
 
@@ -65,8 +70,8 @@ def _gates(report: Report) -> Table:
     return table
 
 
-def _cell(cell: Cell, divisor: float) -> str:
-    number = layout.figure_text(cell, divisor)
+def _cell(cell: Cell, divisor: float, unit: Unit | None) -> str:
+    number = layout.figure_text(cell, divisor, unit)
     if cell.median is None:
         return f"[yellow]{number}[/]"
     if cell.comparison is None or cell.comparison.ratio is None:
@@ -85,11 +90,6 @@ def _marks(row: Row, numbers: dict[str, int]) -> str:
 
 
 def _below(console: Console, report: Report) -> None:
-    console.print(
-        f"Medians of {report.blocks} invocations, each verified; beneath, the ratio to the target behind the slash "
-        f"with its 95 % interval ({layout.SIGNS}); {layout.SPREAD}. There is no total score.",
-        style="dim",
-    )
     for target, reason in layout.contexts(report):
         console.print(f"context: {escape(target)} is {escape(reason)}")
     for note, number in layout.notes(report).items():

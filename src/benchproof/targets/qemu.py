@@ -235,16 +235,22 @@ class Qemu:
     @contextlib.contextmanager
     def cold(self) -> Iterator[_GuestInstance]:
         """Boots the guest."""
+        self._refuse_exact()
         timeout_s = float(self.settings.start_timeout)
         with machines.boot(self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log) as guest:
             yield _GuestInstance(self, guest, None)
 
     def image(self) -> _Image:
         """The snapshot of a guest that has just booted, in the cache."""
-        if self.settings.exact:
-            raise NotSupported("an exact guest cannot be forked: its clones end with their command", missing=_NOT_EXACT)
+        self._refuse_exact()
         frozen = self._frozen()
         return _Image(self, frozen, files=tuple(filter(None, (frozen.ram, frozen.state))), kept=True)
+
+    def _refuse_exact(self) -> None:
+        if self.settings.exact:
+            raise NotSupported(
+                "exact mode: a clone ends with its command, nothing else is done with it", missing=_NOT_EXACT
+            )
 
     def clone(self, frozen: snapshot.Snapshot) -> AbstractContextManager[machines.Guest]:
         """A guest that goes on from there. Raises StartFailed."""
