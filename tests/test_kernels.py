@@ -454,6 +454,14 @@ def test_the_modules_of_a_disk_are_loaded_before_the_agent_serves(name, lab, tmp
     assert {line.split()[0] for line in loaded.splitlines()} >= {"virtio_blk", "virtio_pci", "virtio_ring"}
 
 
+def test_a_riscv64_guest_is_not_started_from_a_snapshot_that_does_not_wake(lab, tmp_path):
+    (tmp_path / "Image").write_bytes(flat(b"RSC\x05"))
+    kind = KINDS.load("qemu")
+    with pytest.raises(NotSupported, match="a frozen riscv64 guest") as caught:
+        kind(kind.Settings(kernel=str(tmp_path / "Image")), lab).facts()
+    assert caught.value.missing == 'start = "cold" in the plan'
+
+
 def test_an_emulator_that_is_not_there_is_named_with_the_package_that_brings_it(lab, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     kind = KINDS.load("qemu")

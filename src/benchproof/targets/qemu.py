@@ -58,6 +58,7 @@ class _GuestInstance:
 
     def freeze(self) -> _Image:
         """Only what differs from the memory that the guest began with is written: see delta.py."""
+        self._target.refuse_sleepless()
         with tempfile.NamedTemporaryFile(dir=self._target.lab.scratch, prefix="image-", delete=False) as file:
             state = Path(file.name)
         try:
@@ -260,7 +261,15 @@ class Qemu:
         """Where commands are counted in exact mode. Raises NotSupported, StartFailed."""
         return exact.Counter(self.machine, self._frozen(), supervisor=self.lab.probe, log=self.lab.log)
 
+    def refuse_sleepless(self) -> None:
+        """Raises NotSupported where a guest of this architecture cannot be frozen."""
+        if not self.architecture.freezes:
+            raise NotSupported(
+                f"a frozen {self.architecture.name} guest does not wake up", missing='start = "cold" in the plan'
+            )
+
     def _frozen(self) -> snapshot.Snapshot:
+        self.refuse_sleepless()
         return snapshot.ensure(
             self.machine,
             cache_folder=self.lab.cache,
