@@ -1,8 +1,8 @@
 """Why does an operation cost what it costs, and why do two systems differ? By function, in exact instructions.
 
 A benchmark is counted as in exact mode, and its oracle asked. Then the very same run is done once more while one of its
-batches is traced instruction by instruction: one whose count is the figure, so the functions add up to it. Both runs
-must print the same, to the last byte.
+batches is traced instruction by instruction: one whose count is the figure, so the functions add up to it. Up to that
+batch both runs must have the same counts, and the oracle judges the second one too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def explain(
         benchmark=benchmark.definition.name,
         profiles=profiles,
         changes=profile.changes(*profiles) if len(profiles) == 2 else (),
-        notes=tuple(note for each in profiles for note in _notes(each)),
+        notes=tuple(note for each in profiles for note in notes_on(each)),
     )
 
 
@@ -65,8 +65,9 @@ def _profile(
     if marker is None:
         raise NotSupported("the probe was built without symbols", missing="a compiler that is not told to strip (-s)")
     seen = trace(counter, argv, Batch(marker, 2 * batch), timeout_s=timeout_s, stopped=stopped, lines_limit=lines_limit)
-    if seen.completed.stdout != counted.stdout:
-        raise LabInvalid(f"'{name}': the run that was traced did not print what the run that was counted did")
+    _refuse_wrong(benchmark, benchmark.count(seen.completed), name)
+    if _batches(benchmark, seen.completed)[: batch + 1] != _batches(benchmark, counted)[: batch + 1]:
+        raise LabInvalid(f"'{name}': the run that was traced is not the one that was counted, their batches differ")
 
     kernel = symbols.of_kernel(counter, target.machine, seen.counts)
     functions = profile.by_function(seen.counts, partial(symbols.name_of, user=user, kernel=kernel))
@@ -81,7 +82,6 @@ def _profile(
         total=sum(functions.values()) / operations,
         figure=measurement.samples[0],
         statistic=observation.evidence["statistic"],
-        traced=seen.lines,
     )
 
 
@@ -92,14 +92,21 @@ def _refuse_wrong(benchmark: Probed, observation: Observation, name: str) -> Non
 
 def _batch_to_trace(benchmark: Probed, counted: Completed, observation: Observation) -> int:
     """The number of the first batch, warm-ups included, that is as long as the figure says."""
-    reading = probe.read(counted, benchmark.operation or benchmark.definition.name)
-    batches = (*reading.warmups_ns, *reading.samples_ns)
-    figure = observation.measurements[0].samples[0] * reading.iterations
-    tolerance = 0.5 if observation.evidence["statistic"] == "mode" else figure * _NEAR
-    return next(number for number, batch in enumerate(batches) if abs(batch - figure) <= tolerance)
+    (measurement,) = observation.measurements
+    figure = round(measurement.samples[0] * measurement.iterations)
+    tolerance = 0.0 if observation.evidence["statistic"] == "mode" else figure * _NEAR
+    batches = enumerate(_batches(benchmark, counted))
+    return next(number for number, batch in batches if abs(batch - figure) <= tolerance)
 
 
-def _notes(found: Profile) -> list[str]:
+def _batches(benchmark: Probed, completed: Completed) -> tuple[int, ...]:
+    """Instructions of each batch, warm-ups first."""
+    reading = probe.read(completed, benchmark.operation or benchmark.definition.name)
+    return (*reading.warmups_ns, *reading.samples_ns)
+
+
+def notes_on(found: Profile) -> list[str]:
+    """What the reader of a profile has to know."""
     notes = []
     if found.statistic == "minimum":
         notes.append(f"{found.target}: batches differ (a timer tick, a cache); one of the shortest is shown")

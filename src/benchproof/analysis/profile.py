@@ -35,7 +35,6 @@ class Profile(Frozen, frozen=True, kw_only=True):
     total: float
     figure: float  # what exact mode says of this benchmark on this target
     statistic: str  # of batches: mode | minimum
-    traced: int  # instructions that were logged to get there
 
     @property
     def deviation(self) -> float:

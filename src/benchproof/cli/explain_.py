@@ -94,6 +94,8 @@ def _settings(wanted: Plan, *, target: str, against: str, kernels: tuple[str, ..
     name = target or next((name for name, (kind, _) in wanted.targets.items() if kind == "qemu"), "")
     if not name:
         raise UsageError("the plan has no target of kind 'qemu', and only of a guest can instructions be traced")
+    if name == against or len(set(kernels)) < len(kernels):
+        raise UsageError(f"'{(kernels or (name,))[0]}' does not differ from itself; name two")
     chosen = [each for each in (against, name) if each]
     exact = {each: msgspec.structs.replace(_qemu_settings(wanted, each), exact=True) for each in chosen}
     if not kernels:

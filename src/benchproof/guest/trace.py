@@ -40,7 +40,6 @@ class Trace(Frozen, frozen=True):
     """How often each instruction of one batch ran, by its address; and the whole run that the batch was in."""
 
     counts: dict[int, int]
-    lines: int  # of the log, up to the end of the batch
     completed: Completed
 
 
@@ -58,7 +57,7 @@ class Batch:
     def feed(self, log: bytes) -> None:
         """Take the next part of the log, cut anywhere."""
         log = self._unread + log
-        end = log.rfind(b"\n", 0, max(0, log.rfind(b"\n"))) + 1  # the last line may be taken back by the next
+        end = log.rfind(b"\nTrace ") + 1  # what comes behind the last one may take it back
         self._unread = log[end:]
         self._count(log[:end])
 
@@ -113,12 +112,13 @@ def trace(
                 batch.finish()
                 break
             _refuse_more(batch, deadline_s=deadline_s, lines_limit=lines_limit, timeout_s=timeout_s, stopped=stopped)
-        lines = batch.lines
         _switch_off(guest, log)
         completed = run.result()
     if not batch.ended:
-        raise LabInvalid(f"the batch did not come in {lines} instructions: the probe's own count of batches is wrong")
-    return Trace(counts=batch.counts, lines=lines, completed=completed)
+        raise LabInvalid(
+            f"the batch did not come in {batch.lines:,} instructions: the probe's own count of batches is wrong"
+        )
+    return Trace(counts=batch.counts, completed=completed)
 
 
 @contextlib.contextmanager

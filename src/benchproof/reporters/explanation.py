@@ -99,6 +99,6 @@ def _change(each: Change) -> str:
 def _agreement(found: Profile) -> str:
     return (
         f"{found.target}: the sum is {found.total:,.2f}, exact mode says {found.figure:,.2f} "
-        f"({found.statistic} of its batches): {found.deviation:+.2%}; batch {found.batch} of {found.operations} "
-        f"operations, one reading of the clock included"
+        f"({found.statistic} of its batches): {found.deviation:+.2%}; traced: batch {found.batch}, "
+        f"operations in it: {found.operations}, and one reading of the clock"
     )
