@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +22,7 @@ from benchproof.guest import symbols, trace
 from benchproof.guest.trace import Batch
 from benchproof.reporters import explanation as reporter
 from benchproof.targets import KINDS
-from conftest import lab_in, why_unusable
+from conftest import completed, lab_in, why_unusable
 
 # ---- the log, cut anywhere ----
 
@@ -30,7 +31,7 @@ MARKER = 0x402A80
 
 def line(address: int) -> bytes:
     """One as QEMU 7.2.22 writes it."""
-    return b"Trace 0: 0x7f1c48000b40 [00000000/%016x/14000ab0/ff020201] \n" % address
+    return b"Trace 0: 0x7f44c803ebc0 [0000000000000000/%016x/18c0c290/ff020201] \n" % address
 
 
 KERNEL = 0xFFFFFFFF81A03EF0
@@ -148,6 +149,20 @@ def elf(*, wide: bool) -> bytes:
     struct.pack_into("<Q" if wide else "<I", header, 40 if wide else 32, head)
     struct.pack_into("<HHH", header, 58 if wide else 46, section_size, 5, 4)
     return bytes(header) + b"".join(struct.pack(section, *each) for each in sections) + names + table
+
+
+class Mute:
+    """A guest whose kernel tells nothing of its symbols."""
+
+    def once(self, _argv, *, stdin, timeout_s):
+        del stdin, timeout_s
+        return completed(b"", exit_status=70)
+
+
+def test_a_kernel_that_does_not_tell_is_named_by_its_own_file(tmp_path):
+    (tmp_path / "vmlinux").write_bytes(elf(wide=True))
+    machine = SimpleNamespace(probe="/init", kernel=tmp_path / "vmlinux")
+    assert symbols.of_kernel(Mute(), machine, [symbols.KERNEL_HALF]).name(0x1004) == "f"
 
 
 @pytest.mark.parametrize("wide", [True, False])
