@@ -105,8 +105,8 @@ def _rows(
 ) -> list[Row]:
     benchmark, parameters, tier = question
     metrics: dict[str, Measurement] = {}
-    for results in by_target.values():
-        for result in results:
+    for column in columns:
+        for result in by_target.get(column.target, ()):
             if isinstance(result.outcome, Passed):
                 metrics |= {measurement.metric: measurement for measurement in result.outcome.measurements}
     found = []

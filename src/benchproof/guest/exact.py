@@ -18,17 +18,29 @@ from itertools import zip_longest
 from pathlib import Path
 
 from benchproof.errors import LabInvalid
+from benchproof.guest import snapshot
 from benchproof.guest.machine import Guest, Log, Machine, launched
 from benchproof.guest.snapshot import Snapshot, resume
 from benchproof.model import Completed
 
 
+def ensure(machine: Machine, *, cache_folder: Path, supervisor: Path, timeout_s: float, log: Log) -> Snapshot:
+    """The exact snapshot of this machine, whose clock stood still while it was frozen. Raises StartFailed."""
+
+    def answers(fresh: Snapshot) -> None:
+        Counter(machine, fresh, supervisor=supervisor, log=log).once([machine.probe, "exit", "0"], timeout_s=timeout_s)
+
+    return snapshot.ensure(
+        machine, cache_folder=cache_folder, supervisor=supervisor, timeout_s=timeout_s, log=log, check=answers
+    )
+
+
 class Counter:
     """Runs commands in exact clones of one snapshot."""
 
-    def __init__(self, machine: Machine, snapshot: Snapshot, *, supervisor: Path, log: Log) -> None:
+    def __init__(self, machine: Machine, frozen: Snapshot, *, supervisor: Path, log: Log) -> None:
         self.machine = machine
-        self.snapshot = snapshot
+        self.snapshot = frozen
         self.supervisor = supervisor
         self.log = log
 

@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least re
 _RECORD, _RAM, _STATE = "record.json", "ram", "state"
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 _RESTORE_TIMEOUT_S = 30.0
+_TRIES = 3
 _NO_LIMIT = 1 << 40  # bytes a second
 _WAY_OUT = 'room in, and write access to, the cache folder (XDG_CACHE_HOME); or start = "cold" in the plan'
 
@@ -57,19 +58,34 @@ def key_of(machine: Machine) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def ensure(machine: Machine, *, cache_folder: Path, supervisor: Path, timeout_s: float, log: Log) -> Snapshot:
-    """The snapshot of this machine, made now if there is none that is whole. Raises StartFailed, NotSupported."""
+def ensure(
+    machine: Machine,
+    *,
+    cache_folder: Path,
+    supervisor: Path,
+    timeout_s: float,
+    log: Log,
+    check: Callable[[Snapshot], None] = lambda _: None,
+) -> Snapshot:
+    """The snapshot of this machine, made now if there is none that is whole. Raises StartFailed, NotSupported.
+
+    `check` raises TargetFailed for a fresh one that is not good enough; a few more are then tried.
+    """
     key = key_of(machine)
     folder = cache_folder / "snapshots" / key
     record = _trusted(folder, key)
     if record is None:
         with _only_one(folder.parent):
-            record = _trusted(folder, key) or _make(machine, key, folder, supervisor, timeout_s, log)
+            record = _trusted(folder, key) or _make(machine, key, folder, supervisor, timeout_s, log, check)
             _evict(folder.parent, keep=folder)
     try:
         os.utime(folder)
     except OSError as error:  # QEMU opens the memory for writing, though it maps it privately
         raise NotSupported(f"cannot use a snapshot: {error.strerror}", missing=_WAY_OUT) from error
+    return _in(folder, record)
+
+
+def _in(folder: Path, record: Record) -> Snapshot:
     return Snapshot(ram=folder / _RAM, state=folder / _STATE, boot_id=record.boot_id)
 
 
@@ -136,17 +152,33 @@ def _only_one(folder: Path) -> Iterator[None]:
         raise NotSupported(f"cannot write a snapshot: {error.strerror}", missing=_WAY_OUT) from error
 
 
-def _make(machine: Machine, key: str, folder: Path, supervisor: Path, timeout_s: float, log: Log) -> Record:
+def _make(
+    machine: Machine,
+    key: str,
+    folder: Path,
+    supervisor: Path,
+    timeout_s: float,
+    log: Log,
+    check: Callable[[Snapshot], None],
+) -> Record:
     draft = folder.with_name(".new")
-    for stale in (draft, folder):
-        shutil.rmtree(stale, ignore_errors=True)
-    draft.mkdir()
-    try:
-        record = _freeze(machine, key, draft, supervisor=supervisor, timeout_s=timeout_s, log=log)
-        (draft / _RECORD).write_bytes(msgspec.json.encode(record))
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    for attempt in range(_TRIES):
+        for stale in (draft, folder):
+            shutil.rmtree(stale, ignore_errors=True)
+        draft.mkdir()
+        try:
+            record = _freeze(machine, key, draft, supervisor=supervisor, timeout_s=timeout_s, log=log)
+            (draft / _RECORD).write_bytes(msgspec.json.encode(record))
+            check(_in(draft, record))
+            draft.rename(folder)
+            break
+        except StartFailed:
+            raise
+        except TargetFailed:
+            if attempt == _TRIES - 1:
+                raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     return record
 
 

@@ -308,9 +308,13 @@ static void freshen(int wire, const char *nonce, size_t size)
 
    What reaches a guest at a moment that the host chose makes instruction counts differ from run to run. So nothing does:
    the agent stops the machine by a write to its pvpanic device; when a clone goes on with the next instruction, the
-   request already lies in the firmware configuration device (fw_cfg), as the words of a command and its input. */
+   request already lies in the firmware configuration device (fw_cfg), as the words of a command and its input.
 
-enum { SETTLED_S = 10, AWAKE_S = 11 };
+   QEMU may take the machine that stops for an idle one and move its clock on to the next timer, or not, as its threads
+   happen to run. So the agent spins until a moment behind that timer, to the instruction: all that the kernel saw is one
+   program that used its time slice. */
+
+enum { SETTLED_S = 10, REJOIN_NS = 5500000, SLED = 16 };
 
 #if defined(__x86_64__)
 enum { PVPANIC_PORT = 0x505, FW_CFG_SELECT = 0x510, FW_CFG_DATA = 0x511, FW_CFG_DIRECTORY = 0x19 };
@@ -336,10 +340,37 @@ static size_t open_fw_cfg(const char *name)
     return 0;
 }
 
-static void freeze_here(void)
+/* Returns at exactly the same count of instructions, from whichever one it is called before; -1: too late for that. */
+static int spin_until(uint64_t count)
+{
+    for (uint64_t now; (now = __builtin_ia32_rdtsc()) + 20000 < count;) /* coarse: interrupts take their share */
+        for (uint64_t turn = (count - now) / 8; turn; turn--) __asm__ volatile("");
+    uint64_t late;
+    __asm__ volatile("1: rdtsc\n"
+                     "shl $32, %%rdx\n"
+                     "or %%rdx, %%rax\n"
+                     "sub %1, %%rax\n"
+                     "jb 1b\n"
+                     "mov %%rax, %0\n"
+                     "cmp %2, %%rax\n"
+                     "jae 3f\n"
+                     "lea 2f(%%rip), %%rdx\n"
+                     "add %%rdx, %%rax\n" /* of the no-operations, one byte each, as many are left out as it is late */
+                     "jmp *%%rax\n"
+                     "2: .fill %c2, 1, 0x90\n"
+                     "3:\n"
+                     : "=&r"(late)
+                     : "r"(count), "i"(SLED)
+                     : "rax", "rdx", "cc");
+    return late < SLED ? 0 : -1;
+}
+
+static int freeze_here(void)
 {
     if (iopl(3)) die("iopl");
+    uint64_t before = __builtin_ia32_rdtsc();
     outb(1, PVPANIC_PORT); /* the machine stands still here until it is resumed as a clone */
+    return spin_until(before + REJOIN_NS);
 }
 
 static size_t read_request(char *request, size_t limit)
@@ -351,22 +382,16 @@ static size_t read_request(char *request, size_t limit)
     return size;
 }
 #else
-static void freeze_here(void) { errno = ENOSYS, die("exact mode"); }
+static int freeze_here(void) { errno = ENOSYS, die("exact mode"); }
 static size_t read_request(char *request, size_t limit) { return (void)request, limit + 1; }
 #endif
-
-static void sleep_until(time_t guest_s)
-{
-    struct timespec moment = { .tv_sec = guest_s };
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &moment, NULL) == EINTR) {}
-}
 
 /* The request: length of the words (32 bits, little endian), the words, and the rest is their input. */
 static void serve_exact(int wire, char *request, size_t limit)
 {
-    sleep_until(SETTLED_S); /* idle time costs nothing here */
-    freeze_here();
-    sleep_until(AWAKE_S); /* a machine that stops may skip to its next tick, or not: from here on it is all the same */
+    struct timespec settled = { .tv_sec = SETTLED_S };
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &settled, NULL); /* idle time costs nothing here */
+    if (freeze_here()) { send_text(wire, 'E', "the clock moved on too far while the machine stopped"); return; }
     size_t size = read_request(request, limit);
     uint32_t words = size < 4 ? 0 : get_u32((unsigned char *)request);
     if (size > limit || words > size - 4) { send_text(wire, 'E', "the request is damaged or too long"); return; }

@@ -270,7 +270,8 @@ class Qemu:
 
     def _frozen(self) -> snapshot.Snapshot:
         self.refuse_sleepless()
-        return snapshot.ensure(
+        ensure = exact.ensure if self.settings.exact else snapshot.ensure
+        return ensure(
             self.machine,
             cache_folder=self.lab.cache,
             supervisor=self.lab.probe,

@@ -1,0 +1,263 @@
+"""Exact mode: the same figure to the last digit, however busy the host is, whenever the guest was frozen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import struct
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchproof import plan, runner
+from benchproof.benchmarks import BENCHMARKS, SUITES
+from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
+from benchproof.guest import exact, snapshot
+from benchproof.model import Completed, Forkable, Observation
+from benchproof.probe import build
+from benchproof.targets import KINDS
+from conftest import why_unusable
+from test_cli import cli
+
+pytestmark = pytest.mark.skipif(bool(why_unusable("qemu")), reason=why_unusable("qemu") or "QEMU runs")
+QEMU = KINDS.load("qemu")
+
+
+def room(scratch: Path, probe: Path) -> runner.Room:
+    return runner.Room(scratch=scratch, probe=probe)
+
+
+@pytest.fixture(scope="module")
+def target(host_probe, tmp_path_factory):
+    """An exact guest, its snapshot in the cache that all share."""
+    return QEMU(QEMU.Settings(exact=True), room(tmp_path_factory.mktemp("exact"), host_probe.path))
+
+
+def counted(target, name: str) -> Observation:
+    benchmark = BENCHMARKS.load(name)()
+    observation = benchmark.run(target)
+    assert list(benchmark.verify(observation)) == []
+    return observation
+
+
+def instructions(target, name: str = "syscall.getpid") -> float:
+    (measurement,) = counted(target, name).measurements
+    assert (measurement.unit, measurement.clock, measurement.better) == ("instructions", "instructions", "lower")
+    assert measurement.metric == f"{name}.instructions"
+    (figure,) = measurement.samples
+    return figure
+
+
+def spin(stop) -> None:
+    while not stop.is_set():
+        pass
+
+
+@contextlib.contextmanager
+def both_cores_busy():
+    stop = multiprocessing.Event()
+    others = [multiprocessing.Process(target=spin, args=(stop,)) for _ in range(os.cpu_count() or 1)]
+    for each in others:
+        each.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for each in others:
+            each.join()
+
+
+@pytest.mark.parametrize("name", SUITES["primitive"])
+def test_every_case_is_counted_and_its_oracle_agrees(target, name):
+    evidence = counted(target, name).evidence
+    assert evidence["statistic"] in {"mode", "minimum"}
+    assert int(evidence["batches_at_figure"]) >= 1
+
+
+@pytest.mark.parametrize("name", ["syscall.getpid", "ipc.unix_pingpong", "process.fork_exec"])
+def test_a_busy_host_changes_no_digit(target, name):
+    quiet = counted(target, name)
+    with both_cores_busy():
+        assert counted(target, name) == quiet
+
+
+def test_one_instruction_more_in_the_loop_is_one_instruction_more_in_the_figure(target, tmp_path, host_probe):
+    planted = build(target.lab.cache, defines=["PLANTED=EXTRA_NOP"])
+    other = QEMU(QEMU.Settings(exact=True), room(tmp_path, planted.path))
+    assert round(instructions(other) - instructions(target), 9) == 1
+
+
+def test_two_snapshots_built_apart_give_the_same_bytes(target, tmp_path, host_probe):
+    """The guest freezes itself at an instruction of its own: even its memory is the same, to the last bit."""
+    here = target.counter()
+    fresh = exact.ensure(
+        target.machine, cache_folder=tmp_path, supervisor=host_probe.path, timeout_s=120, log=lambda *_: None
+    )
+    assert fresh.ram != here.snapshot.ram
+    assert snapshot._sha256(fresh.ram) == snapshot._sha256(here.snapshot.ram)
+    apart = exact.Counter(target.machine, fresh, supervisor=host_probe.path, log=lambda *_: None)
+    command = ["/init", *BENCHMARKS.load("ipc.unix_pingpong")().exact_arguments()]
+    assert apart.run(command, timeout_s=60).stdout == here.run(command, timeout_s=60).stdout
+
+
+def moved(here: exact.Counter, folder: Path, by_ns: int) -> exact.Counter:
+    """The same guest, frozen with its clock elsewhere: in the state of QEMU 7.2, behind a name and a version."""
+    content = bytearray(here.snapshot.state.read_bytes())
+    at = content.index(b"\x0ctimer/icount") + 13 + 4
+    (idle_ns,) = struct.unpack_from(">q", content, at)
+    assert 0 < idle_ns < 20_000_000_000
+    struct.pack_into(">q", content, at, idle_ns + by_ns)
+    state = folder / "state"
+    state.write_bytes(content)
+    frozen = msgspec.structs.replace(here.snapshot, state=state)
+    return exact.Counter(here.machine, frozen, supervisor=here.supervisor, log=here.log)
+
+
+def test_whether_the_clock_moved_on_to_the_next_tick_when_the_machine_stopped_changes_no_byte(target, tmp_path):
+    """QEMU may do so or not. Both are tried: a clock that is up to 4 ms before the tick."""
+    here = target.counter()
+    command = ["/init", *BENCHMARKS.load("syscall.getpid")().exact_arguments()]
+    expected = here.run(command, timeout_s=60).stdout
+    for by_ns in (-1_000_003, 1_000_003):
+        try:
+            seen = moved(here, tmp_path, by_ns).run(command, timeout_s=60).stdout
+        except TargetFailed as error:
+            assert "moved on too far" in str(error)  # it had moved on already
+        else:
+            if seen == expected:
+                return
+    pytest.fail("neither is the same")
+
+
+def test_a_clock_that_moved_on_too_far_is_refused(target, tmp_path):
+    with pytest.raises(TargetFailed, match="the clock moved on too far"):
+        moved(target.counter(), tmp_path, 8_000_000).once(["/init", "exit", "0"], timeout_s=60)
+
+
+def test_two_runs_that_differ_are_invalid_with_both_figures(target, monkeypatch):
+    answers = iter([b"same\nfigure 321\n", b"same\nfigure 322\n"])
+
+    def once(_self, _argv, *, stdin=b"", timeout_s):
+        return Completed(exit_status=0, stdout=next(answers) + stdin, stderr=b"", elapsed_ns=int(timeout_s))
+
+    monkeypatch.setattr(exact.Counter, "once", once)
+    with pytest.raises(LabInvalid, match="figure 321 and figure 322"):
+        target.counter().run(["/init", "exit", "0"], timeout_s=1)
+
+
+def test_a_random_number_is_a_difference_that_two_clones_do_not_have_here(target):
+    with target.start() as instance:
+        first = instance.run(["/init", "cat", "/proc/sys/kernel/random/uuid"], timeout_s=60)
+        again = instance.run(["/init", "cat", "/proc/sys/kernel/random/uuid"], timeout_s=60)
+    assert first.exit_status == 0
+    assert len(first.stdout) == 37
+    assert first.stdout == again.stdout
+
+
+def test_input_and_exit_status_pass_through(target):
+    with target.start() as instance:
+        assert instance.run(["/init", "cat"], stdin=b"\0\xff in", timeout_s=60).stdout == b"\0\xff in"
+        assert instance.run(["/init", "exit", "42"], timeout_s=60).exit_status == 42
+
+
+def test_a_command_that_never_ends_is_ended_and_one_that_is_too_long_is_refused(target):
+    with pytest.raises(TargetFailed, match="silent"), target.start() as instance:
+        instance.run(["/init", "hang"], timeout_s=3)
+    with pytest.raises(TargetFailed, match="too long"), target.start() as instance:
+        instance.run(["/init", "cat"], stdin=b"x" * 70_000, timeout_s=60)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"vcpus": 2}, "vcpus = 1"), ({"accel": "kvm"}, "kvm"), ({"start": "cold"}, "snapshot")],
+)
+def test_what_cannot_be_exact_is_refused_when_the_plan_is_read(settings, words):
+    with pytest.raises(UsageError, match=words):
+        QEMU.Settings(exact=True, **settings)
+
+
+def test_an_exact_target_is_not_forked(target):
+    assert isinstance(target, Forkable)
+    for method in (target.image, lambda: target.cold().__enter__()):
+        with pytest.raises(NotSupported, match="exact mode"):
+            method()
+
+
+def test_no_batch_counted_is_no_figure():
+    benchmark = BENCHMARKS.load("syscall.getpid")()
+    evidence = {"clock": "instructions", "operations": "1", "failures": "0"}
+    assert "no batch was counted, or one took no instruction" in list(
+        benchmark.verify(Observation(measurements=(), evidence=evidence))
+    )
+
+
+# ---- plans and runs ----
+
+TWO = """
+[targets.host]
+[targets.a]
+kind = "qemu"
+exact = true
+[targets.b]
+kind = "qemu"
+exact = true
+arguments = "randomize_kstack_offset=on"
+[suites.s]
+benchmarks = ["syscall.getpid"]
+[run]
+blocks = 2
+vary = ["system", "machine"]
+limits = { load = 0 }
+"""
+
+
+def parsed(text: str) -> plan.Plan:
+    return plan.parse(tomllib.loads(text), where="test")
+
+
+def test_exact_cases_are_run_once_and_refer_to_exact_ones():
+    made = parsed(TWO)
+    assert made.exact == {"a", "b"}
+    assert made.references == {"host": "host", "a": "a", "b": "a"}
+    assert [sorted(case.target for case in made.schedule(block)) for block in (-1, 0, 1)] == [
+        ["host"],
+        ["a", "b", "host"],
+        ["host"],
+    ]
+
+
+def test_a_ratio_of_instructions_to_time_is_refused():
+    with pytest.raises(UsageError, match="never compared"):
+        parsed(TWO.replace('arguments = "randomize_kstack_offset=on"', 'reference = "host"'))
+
+
+def test_the_flag_makes_every_target_exact_that_can_be(tmp_path):
+    document = plan.document_of(plan.DEFAULT)
+    chosen, left_out = plan.counted(document)
+    assert list(chosen["targets"]) == ["linux"]
+    assert left_out == ("host", "bwrap", "gvisor")
+    with pytest.raises(UsageError, match=r"expected a target that can count instructions.*found host"):
+        plan.counted(plan.only(document, targets=("host",), benchmarks=()))
+
+
+def test_time_and_instructions_are_in_tables_of_their_own(tmp_path):
+    """Also: a limit on noise that nothing could keep takes no exact figure away."""
+    (tmp_path / "plan.toml").write_text(TWO)
+    report = json.loads(cli("run", "--plan", "plan.toml", "--json", cwd=tmp_path).stdout)
+    rows = {row["metric"]: row["cells"] for row in report["rows"]}
+    assert rows["syscall.getpid"].keys() == {"host"}
+    assert rows["syscall.getpid"]["host"]["status"] == "invalid"
+    cells = rows["syscall.getpid.instructions"]
+    assert cells.keys() == {"a", "b"}
+    assert [cell["status"] for cell in cells.values()] == ["passed", "passed"]
+    ratio = cells["b"]["comparison"]
+    assert ratio["difference"] == cells["b"]["median"] - cells["a"]["median"]
+    assert ratio["ratio"]["low"] == ratio["ratio"]["high"] == cells["b"]["median"] / cells["a"]["median"]
+    assert ratio["difference"] > 0
+    shown = cli("report", "last", cwd=tmp_path).stdout
+    assert "Never compared with time" in shown
+    assert " more (" in shown
