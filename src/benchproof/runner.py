@@ -35,6 +35,7 @@ from benchproof.model import (
     WARMUP_BLOCK,
     Envelope,
     Failed,
+    Frozen,
     Invalid,
     Lab,
     Noise,
@@ -67,6 +68,13 @@ class Progress(Protocol):
         """One invocation has ended, with all its tries."""
 
 
+class Settled(Frozen, frozen=True):
+    """What each case of a target that cannot be measured ends as, and what the target said when that was found."""
+
+    outcome: Outcome
+    logs: tuple[tuple[str, bytes], ...] = ()
+
+
 @contextlib.contextmanager
 def begin(plan: Plan, home: Path, probe: Probe, progress: Progress) -> Iterator[Session]:
     """A new run: every target is asked for its facts, then the bundle is made."""
@@ -86,7 +94,7 @@ def begin(plan: Plan, home: Path, probe: Probe, progress: Progress) -> Iterator[
     bundle.try_folder(home / "runs")
     with interruptible(), laboratory(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
-        envelopes, settled = _describe(targets, probe, progress)
+        envelopes, settled = _describe(targets, lab, probe, progress)
         objects = {probe.facts["binary_sha256"]: probe.path.read_bytes()}
         out = bundle.Bundle.create(home / "runs" / run_id, manifest, envelopes, objects)
         with contextlib.closing(out):
@@ -100,7 +108,7 @@ def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Ite
         raise UsageError(f"run {run.manifest.run_id} is complete; there is nothing to resume")
     with interruptible(), laboratory(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
-        envelopes, settled = _describe(targets, probe, progress)
+        envelopes, settled = _describe(targets, lab, probe, progress)
         for target in envelopes.keys() - run.target_envelopes.keys():
             raise UsageError(
                 f"target '{target}' could not be started when the run began, and can be now; start a new run"
@@ -127,7 +135,7 @@ class Session:
         lab: Room,
         targets: dict[str, Target],
         envelopes: dict[str, Envelope],
-        settled: dict[str, Outcome],
+        settled: dict[str, Settled],
         progress: Progress,
     ) -> None:
         self.plan = plan
@@ -195,8 +203,7 @@ class Session:
     def _attempt(self, block: int, case: Case, attempt: int) -> Result:
         self.lab.logs.clear()
         started_at, before = datetime.now(UTC), noise.snapshot()
-        settled = self.settled.get(case.target)
-        outcome, evidence = (settled, {}) if settled else self._observe(case)
+        outcome, evidence = self._recall(settled) if (settled := self.settled.get(case.target)) else self._observe(case)
         after = noise.snapshot()
         around = noise.between(before, after)
         timed = case.target not in self.plan.exact  # no noise of the host reaches a count of instructions
@@ -221,6 +228,10 @@ class Session:
             log_hashes=tuple(digest for _, digest in kept),
         )
 
+    def _recall(self, settled: Settled) -> tuple[Outcome, dict[str, str]]:
+        self.lab.logs += settled.logs
+        return settled.outcome, {}
+
     def _observe(self, case: Case) -> tuple[Outcome, dict[str, str]]:
         try:
             observation: Observation = case.benchmark.run(self.targets[case.target])
@@ -233,9 +244,8 @@ class Session:
     def _count_start_failures(self, target: str, error: InvocationError) -> None:
         self.start_failures[target] = self.start_failures[target] + 1 if isinstance(error, StartFailed) else 0
         if self.start_failures[target] >= _START_FAILURES:
-            self.settled[target] = Failed(
-                violations=(f"not tried: the target did not start {_START_FAILURES} times in a row ({error})",)
-            )
+            words = f"not tried: the target did not start {_START_FAILURES} times in a row ({error})"
+            self.settled[target] = Settled(outcome=Failed(violations=(words,)))
 
 
 def judge(benchmark: Any, observation: Observation) -> Outcome:
@@ -271,17 +281,18 @@ def beyond(limits: Limits, around: Noise) -> str:
 
 
 def _describe(
-    targets: dict[str, Target], probe: Probe, progress: Progress
-) -> tuple[dict[str, Envelope], dict[str, Outcome]]:
+    targets: dict[str, Target], lab: Room, probe: Probe, progress: Progress
+) -> tuple[dict[str, Envelope], dict[str, Settled]]:
     """The envelopes of the targets that can be started, and the outcome of those that cannot."""
     envelopes: dict[str, Envelope] = {}
-    settled: dict[str, Outcome] = {}
+    settled: dict[str, Settled] = {}
     for name, target in targets.items():
+        lab.logs.clear()
         progress.note(f"asking target '{name}' what it is")
         try:
             envelopes[name] = envelope.capture(target.facts(), probe.facts)
         except InvocationError as error:
-            settled[name] = outcome_of(error)
+            settled[name] = Settled(outcome=outcome_of(error), logs=tuple(lab.logs))
             progress.note(f"target '{name}': {error}")
     return envelopes, settled
 

@@ -39,7 +39,7 @@ _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=d
 _KVM_TIMEOUT_S = 10.0
 _CONSOLE_FLOOD_BYTES = 64 << 20
 _LAST_WORDS = re.compile(rb"Kernel panic[^\r\n]*|Out of memory[^\r\n]*|Oops[^\r\n]*|probe: [^\r\n]*")
-
+_COMPLAINT = re.compile(rb"^qemu-(?![^\r\n]*: warning: )[^\r\n]+", re.MULTILINE)
 
 Log = Callable[[str, bytes], None]
 
@@ -132,6 +132,7 @@ def launched(
         ours, theirs = zip(*(map(stack.enter_context, socket.socketpair()) for _ in range(2)), strict=True)
         wire, monitor = (str(each.fileno()) for each in theirs)
         argv = machine.command(wire=wire, monitor=monitor, ram=ram, restored=restored, request=request)
+        argv[0] = shutil.which(argv[0]) or argv[0]  # by the PATH of our user, as its version is asked and it is hashed
         descriptors = [each.fileno() for each in theirs]
         program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors))
         for each in theirs:
@@ -182,7 +183,7 @@ def _refuse_crash(program: Supervised) -> None:
 
 
 def _with_last_words(message: str, guest: Guest) -> str:
-    found = _LAST_WORDS.search(guest.console.text()) or re.search(rb"qemu[^\r\n]+", guest.complaints.text())
+    found = _LAST_WORDS.search(guest.console.text()) or _COMPLAINT.search(guest.complaints.text())
     return f"{message}: {found[0][:200].decode(errors='replace').strip()}" if found else message
 
 
@@ -211,10 +212,13 @@ def kvm_verdict(machine: Machine, *, supervisor: Path, cache: Path) -> str:
     parts = [boot_id, emulator_version(machine.architecture), command, kernel.st_size, kernel.st_mtime_ns]
     key = hashlib.sha256(repr(parts).encode()).hexdigest()
     verdict = cache / "kvm" / f"{key}.json"
-    if not verdict.exists():
+    if verdict.exists():
+        return msgspec.json.decode(verdict.read_bytes(), type=str)
+    trouble = _try_kvm(machine, supervisor)
+    with contextlib.suppress(OSError):  # a cache that cannot be written: it is tried again next time
         verdict.parent.mkdir(parents=True, exist_ok=True)
-        _replace(verdict, msgspec.json.encode(_try_kvm(machine, supervisor)))
-    return msgspec.json.decode(verdict.read_bytes(), type=str)
+        _replace(verdict, msgspec.json.encode(trouble))
+    return trouble
 
 
 def _try_kvm(machine: Machine, supervisor: Path) -> str:

@@ -16,6 +16,10 @@ _TIMEOUT_S = 60.0
 _CHUNK_BYTES = 1 << 16
 
 
+class Refused(TargetFailed):
+    """QEMU does not know a command, or does not take it with these arguments."""
+
+
 class Monitor:
     """Every method raises TargetFailed if QEMU refuses, falls silent or goes away."""
 
@@ -37,7 +41,7 @@ class Monitor:
         while True:
             answer = self._receive()
             if "error" in answer:
-                raise TargetFailed(f"QEMU refused '{command}': {answer['error'].get('desc')}")
+                raise Refused(f"QEMU refused '{command}': {answer['error'].get('desc')}")
             if "return" in answer:
                 return answer["return"]
 

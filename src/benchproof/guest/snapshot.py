@@ -22,6 +22,7 @@ import msgspec
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
 from benchproof.guest import delta
 from benchproof.guest.machine import Guest, Log, Machine, boot, launched
+from benchproof.guest.monitor import Refused
 from benchproof.model import Frozen
 
 CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least recently used go first
@@ -29,7 +30,9 @@ _RECORD, _RAM, _STATE = "record.json", "ram", "state"
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 _RESTORE_TIMEOUT_S = 30.0
 _TRIES = 3
+_LEAST_ROOM_BYTES = 1 << 20  # a file system with less is full
 _NO_LIMIT = 1 << 40  # bytes a second
+_NEWER = 'QEMU 4.0 or newer; or start = "cold" in the plan'
 _WAY_OUT = 'room in, and write access to, the cache folder (XDG_CACHE_HOME); or start = "cold" in the plan'
 
 
@@ -113,7 +116,7 @@ def _waking() -> Iterator[None]:
 @_waking()
 def resume(guest: Guest, snapshot: Snapshot) -> None:
     """Load the frozen state into a machine that waits for it, and let it go on. Raises StartFailed."""
-    guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
+    _share(guest)
     with snapshot.state.open("rb") as state:
         guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
         guest.monitor.execute("migrate-incoming", uri="fd:state")
@@ -121,11 +124,19 @@ def resume(guest: Guest, snapshot: Snapshot) -> None:
     guest.monitor.execute("cont")
 
 
+def _share(guest: Guest) -> None:
+    """The memory stays in its file, whichever way the state goes. Raises NotSupported."""
+    try:
+        guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
+    except Refused as error:
+        raise NotSupported(f"this QEMU cannot freeze guests: {error}", missing=_NEWER) from error
+
+
 def freeze(guest: Guest, base: Path | None, state: Path) -> Snapshot:
     """Write what differs from `base`, the memory that the guest started with, into `state`; the guest goes on."""
     boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
     guest.monitor.execute("stop")
-    guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
+    _share(guest)
     guest.monitor.execute("migrate-set-parameters", **{"max-bandwidth": _NO_LIMIT})
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb", buffering=1 << 20) as stream, state.open("wb") as out:
@@ -172,10 +183,10 @@ def _make(
             check(_in(draft, record))
             draft.rename(folder)
             break
-        except StartFailed:
-            raise
-        except TargetFailed:
-            if attempt == _TRIES - 1:
+        except TargetFailed as error:
+            if _is_full(draft):  # QEMU itself dies of it, by a signal and without a word
+                raise NotSupported("cannot write a snapshot: there is no room left", missing=_WAY_OUT) from error
+            if attempt == _TRIES - 1 or isinstance(error, StartFailed):
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -186,18 +197,30 @@ def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeou
     start = launched if machine.exact else partial(boot, timeout_s=timeout_s)
     with start(machine, supervisor=supervisor, log=log, ram=str(draft / _RAM)) as guest:
         if machine.exact:
-            guest.monitor.await_event("GUEST_PANICKED", timeout_s=timeout_s)
+            _await_self_freeze(guest, timeout_s)
             boot_id = ""
         else:
             guest.wire.run([machine.probe, "settle"], timeout_s=timeout_s)
             boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
             guest.monitor.execute("stop")
-        guest.monitor.execute("migrate-set-capabilities", capabilities=_CAPABILITIES)
+        _share(guest)
         with (draft / _STATE).open("wb") as state:
             guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
             guest.monitor.execute("migrate", uri="fd:state")
         guest.monitor.await_migration()
     return Record(key=key, ram_sha256=_sha256(draft / _RAM), state_sha256=_sha256(draft / _STATE), boot_id=boot_id)
+
+
+def _await_self_freeze(guest: Guest, timeout_s: float) -> None:
+    try:
+        guest.monitor.await_event("GUEST_PANICKED", timeout_s=timeout_s)
+    except TargetFailed as error:
+        raise StartFailed(f"the guest did not freeze itself within {timeout_s:g} s ({error})") from error
+
+
+def _is_full(folder: Path) -> bool:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize < _LEAST_ROOM_BYTES
 
 
 def _trusted(folder: Path, key: str) -> Record | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import platform
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchproof import probe
-from benchproof.errors import NotSupported, UsageError
+from benchproof.errors import LabInvalid, NotSupported, UsageError
 from benchproof.footprint import disk_bytes, footprint
 from benchproof.guest import exact, initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
@@ -59,13 +59,22 @@ class _GuestInstance:
     def freeze(self) -> _Image:
         """Only what differs from the memory that the guest began with is written: see delta.py."""
         self._target.refuse_sleepless()
-        with tempfile.NamedTemporaryFile(dir=self._target.lab.scratch, prefix="image-", delete=False) as file:
-            state = Path(file.name)
-        try:
+        with _new_file(self._target.lab.scratch) as state:
             return _Image(self._target, snapshot.freeze(self._guest, self._ram, state), files=(state,))
-        except BaseException:
-            state.unlink()
-            raise
+
+
+@contextlib.contextmanager
+def _new_file(folder: Path) -> Iterator[Path]:
+    """A file that stays if all goes well. Raises LabInvalid where it cannot be written."""
+    path = folder / f"image-{secrets.token_hex(8)}"
+    try:
+        yield path
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            words = f"cannot write an image of the guest: {error.strerror}; make room or set TMPDIR"
+            raise LabInvalid(words) from error
+        raise
 
 
 class _Image:
@@ -174,7 +183,13 @@ class Qemu:
     def foreign_probe(self) -> probe.Probe | None:
         """The probe for a guest of another architecture than the host's. Raises NotSupported."""
         name = self.architecture.name
-        return None if name == platform.machine() else probe.build(self.lab.cache, architecture=name)
+        if name == platform.machine():
+            return None
+        try:
+            return probe.build(self.lab.cache, architecture=name)
+        except OSError as error:
+            words = f"cannot build a probe for {name}: the cache folder: {error.strerror}"
+            raise NotSupported(words, missing="set XDG_CACHE_HOME to a folder that can be written") from error
 
     @cached_property
     def machine(self) -> machines.Machine:
