@@ -187,24 +187,60 @@ static int receive_frame(int wire, char *payload, size_t *size)
 
 struct running { pid_t pid; int in, out, err; };
 
-static struct running spawn(char **argv)
+enum { MOST_WORDS = 254 };
+
+static int split(char *words, size_t size, char **argv)
 {
-    int in[2], out[2], err[2];
-    if (pipe(in) || pipe(out) || pipe(err)) die("pipe");
+    int argc = 0;
+    for (char *word = words; word < words + size && argc <= MOST_WORDS; word += strlen(word) + 1) argv[argc++] = word;
+    argv[argc] = NULL;
+    return argc;
+}
+
+static _Noreturn void become(int words_fd)
+{
+    static char words[FRAME_LIMIT + 1];
+    char *argv[MOST_WORDS + 2];
+    size_t size = 0;
+    for (ssize_t n; (n = read(words_fd, words + size, FRAME_LIMIT - size)) > 0;) size += (size_t)n;
+    close(words_fd);
+    if (!split(words, size, argv)) _exit(0); /* the agent ended */
+    execv(argv[0], argv);
+    fprintf(stderr, "probe: cannot execute '%s': %s\n", argv[0], strerror(errno));
+    _exit(CANNOT_EXECUTE);
+}
+
+/* A process that waits for the words of the command to become. One is made ahead of each command: in a clone whose code
+   is not translated yet, a fork is a third of the way to the first answer. */
+static struct { struct running process; int words; } next = { .words = -1 };
+
+static void make_next(void)
+{
+    int in[2], out[2], err[2], words[2];
+    if (pipe(in) || pipe(out) || pipe(err) || pipe2(words, O_CLOEXEC)) die("pipe");
     pid_t pid = fork();
     if (pid < 0) die("fork");
     if (pid == 0) {
         setsid();
-        dup2(in[0], 0), dup2(out[1], 1), dup2(err[1], 2);
-        for (int fd = 3; fd < 64; fd++) close(fd);
+        dup2(in[0], 0), dup2(out[1], 1), dup2(err[1], 2), dup2(words[0], 3);
+        for (int fd = 4; fd < 64; fd++) close(fd);
+        fcntl(3, F_SETFD, FD_CLOEXEC);
         signal(SIGPIPE, SIG_DFL);
-        execv(argv[0], argv);
-        fprintf(stderr, "probe: cannot execute '%s': %s\n", argv[0], strerror(errno));
-        _exit(CANNOT_EXECUTE);
+        become(3);
     }
-    close(in[0]), close(out[1]), close(err[1]);
+    close(in[0]), close(out[1]), close(err[1]), close(words[0]);
     fcntl(in[1], F_SETFL, O_NONBLOCK);
-    return (struct running){ pid, in[1], out[0], err[0] };
+    next.process = (struct running){ pid, in[1], out[0], err[0] };
+    next.words = words[1];
+}
+
+static struct running start(const char *words, size_t size)
+{
+    if (next.words < 0) make_next();
+    write_all(next.words, words, size);
+    close(next.words);
+    next.words = -1;
+    return next.process;
 }
 
 static void feed(int *fd, const struct buffer *input, size_t *fed)
@@ -231,12 +267,13 @@ static int attend(struct running *r, const struct buffer *input, struct buffer o
     if (!input->size) close(r->in), r->in = -1;
     while (!over || r->out >= 0 || r->err >= 0) {
         struct pollfd waits[] = { { .fd = r->in, .events = POLLOUT }, { .fd = r->out, .events = POLLIN }, { .fd = r->err, .events = POLLIN } };
-        poll(waits, 3, over ? -1 : r->out < 0 && r->err < 0 ? 1 : 50);
+        int silent = r->in < 0 && r->out < 0 && r->err < 0; /* nothing can come but its end */
+        if (!silent) poll(waits, 3, over ? -1 : 50);
         if (waits[0].revents && r->in >= 0) feed(&r->in, input, &fed);
         if (waits[1].revents) flood |= drain(&r->out, &output[0]);
         if (waits[2].revents) flood |= drain(&r->err, &output[1]);
         if (flood) kill(r->pid, SIGKILL);
-        if (!over && waitpid(r->pid, status, WNOHANG) == r->pid) {
+        if (!over && waitpid(r->pid, status, silent ? 0 : WNOHANG) == r->pid) {
             over = 1;
             if (getpid() == 1) kill(-1, SIGKILL);
         }
@@ -248,13 +285,11 @@ static int attend(struct running *r, const struct buffer *input, struct buffer o
 
 static void run_command(int wire, char *arguments, size_t size, const struct buffer *input)
 {
-    char *argv[256];
-    int argc = 0, status = 0;
-    for (char *a = arguments; a < arguments + size && argc < 255; a += strlen(a) + 1) argv[argc++] = a;
-    argv[argc] = NULL;
-    if (argc == 0 || argc == 255) { send_text(wire, 'E', "run: expected 1 to 254 arguments"); return; }
+    char *argv[MOST_WORDS + 2];
+    int status = 0, argc = split(arguments, size, argv);
+    if (argc == 0 || argc > MOST_WORDS) { send_text(wire, 'E', "run: expected 1 to 254 arguments"); return; }
     struct buffer output[2] = { { 0 } };
-    struct running child = spawn(argv);
+    struct running child = start(arguments, size);
     if (attend(&child, input, output, &status)) send_text(wire, 'E', "flood: the command printed more than 16 MiB");
     else {
         unsigned char reply[4];
@@ -293,15 +328,21 @@ static void freshen(int wire, const char *nonce, size_t size)
     enum { NONCE_BYTES = 32, BOOT_ID_BYTES = 36 };
     struct { int bits, size; char bytes[NONCE_BYTES]; } entropy = { .bits = 8 * NONCE_BYTES, .size = NONCE_BYTES }; /* rand_pool_info */
     char answer[2 * NONCE_BYTES + BOOT_ID_BYTES];
-    int pool = open("/dev/urandom", O_RDWR | O_CLOEXEC), boot_id = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    static int pool = -1; /* it and the boot id are at hand in a guest that was frozen */
+    static char boot_id[BOOT_ID_BYTES];
+    if (pool < 0) {
+        int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read_exactly(fd, boot_id, sizeof boot_id)) { send_text(wire, 'E', "no boot id"); return; }
+        close(fd);
+        pool = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+    }
     if (size != NONCE_BYTES) { send_text(wire, 'E', "nonce: expected 32 bytes"); return; }
     memcpy(entropy.bytes, nonce, NONCE_BYTES);
     memcpy(answer, nonce, NONCE_BYTES);
-    if (ioctl(pool, RNDADDENTROPY, &entropy) || ioctl(pool, RNDRESEEDCRNG) || read_exactly(pool, answer + NONCE_BYTES, NONCE_BYTES) ||
-        read_exactly(boot_id, answer + 2 * NONCE_BYTES, BOOT_ID_BYTES))
+    memcpy(answer + 2 * NONCE_BYTES, boot_id, BOOT_ID_BYTES);
+    if (ioctl(pool, RNDADDENTROPY, &entropy) || ioctl(pool, RNDRESEEDCRNG) || read_exactly(pool, answer + NONCE_BYTES, NONCE_BYTES))
         send_text(wire, 'E', strerror(errno));
     else send_frame(wire, 'N', answer, sizeof answer);
-    close(pool), close(boot_id);
 }
 
 /* ---- exact mode: the guest freezes itself at a moment of its own clock, and finds its work in the machine ----
@@ -456,7 +497,7 @@ int serve_as_init(void)
             else send_text(wire, 'A', "");
             continue;
         }
-        if (type == 'R') run_command(wire, payload, size, &staged);
+        if (type == 'R') run_command(wire, payload, size, &staged), make_next();
         else if (type == 'N') freshen(wire, payload, size);
         else if (type == 'G') get_file(wire, payload);
         else if (type == 'P') put_file(wire, payload, &staged);
