@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
 from benchproof.guest.architecture import X86_64, Architecture
+from benchproof.guest.disk import DEVICE, Disk
 from benchproof.guest.monitor import Monitor
 from benchproof.guest.wire import Wire
 from benchproof.model import Frozen
@@ -37,6 +38,7 @@ _EXACT = {
 _EXACT_KERNEL_ARGUMENTS = "norandmaps random.trust_cpu=off BENCHPROOF_EXACT=1"
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _KVM_TIMEOUT_S = 10.0
+_DRIVERS = "virtio_pci and virtio_blk built into the kernel, or a kernel of Debian's: debian:PACKAGE"
 _CONSOLE_FLOOD_BYTES = 64 << 20
 _LAST_WORDS = re.compile(rb"Kernel panic[^\r\n]*|Out of memory[^\r\n]*|Oops[^\r\n]*|probe: [^\r\n]*")
 _COMPLAINT = re.compile(rb"^qemu-(?![^\r\n]*: warning: )[^\r\n]+", re.MULTILINE)
@@ -58,14 +60,22 @@ class Machine(Frozen, frozen=True):
     architecture: Architecture = X86_64
     kernel_arguments: str = X86_64.kernel_arguments
     exact: bool = False  # the guest's clock counts its instructions, and it freezes itself: see exact.py
+    disk: Disk | None = None
 
     def command(
-        self, *, wire: str, monitor: str, ram: str = "", restored: bool = False, request: str = ""
+        self,
+        *,
+        wire: str,
+        monitor: str,
+        ram: str = "",
+        restored: bool = False,
+        request: str = "",
+        layers: Sequence[Path] = (),
     ) -> list[str]:
         """The command line. `wire` and `monitor` are descriptors of sockets; `ram` is a file that holds the memory.
 
         A machine that is `restored` maps that file copy-on-write and waits for its state. An exact one finds its work
-        in the file `request`.
+        in the file `request`. Its disk has `layers`, the last of which is written to; without any it has no disk.
         """
         memory = (
             f"memory-backend-file,id=ram,size={self.memory_mib}M,mem-path={ram},share={'off' if restored else 'on'}"
@@ -97,6 +107,7 @@ class Machine(Frozen, frozen=True):
             *(self.architecture.emulator, "-nodefaults", "-no-user-config", "-no-reboot"),
             *(word for option in options.items() for word in option),
             *(word for channel, use in channels.items() for word in ("-chardev", channel, *use)),
+            *(self.disk.options(layers) if self.disk and layers else ()),
             *(("-incoming", "defer") if restored else ()),
         ]
 
@@ -106,7 +117,8 @@ class Machine(Frozen, frozen=True):
 
     def described(self) -> Machine:
         """The same machine without the paths of this host, for the envelope; the files are there by their hashes."""
-        return msgspec.structs.replace(self, kernel=Path("KERNEL"), initramfs=Path("INITRAMFS"))
+        disk = self.disk and self.disk.described()
+        return msgspec.structs.replace(self, kernel=Path("KERNEL"), initramfs=Path("INITRAMFS"), disk=disk)
 
 
 class Guest:
@@ -124,14 +136,21 @@ class Guest:
 
 @contextlib.contextmanager
 def launched(
-    machine: Machine, *, supervisor: Path, log: Log, ram: str = "", restored: bool = False, request: str = ""
+    machine: Machine,
+    *,
+    supervisor: Path,
+    log: Log,
+    ram: str = "",
+    restored: bool = False,
+    request: str = "",
+    layers: Sequence[Path] = (),
 ) -> Iterator[Guest]:
     """Start QEMU; leaving the context ends it. A TargetFailed that passes gets the guest's last words."""
     requested_ns = time.monotonic_ns()
     with contextlib.ExitStack() as stack:
         ours, theirs = zip(*(map(stack.enter_context, socket.socketpair()) for _ in range(2)), strict=True)
         wire, monitor = (str(each.fileno()) for each in theirs)
-        argv = machine.command(wire=wire, monitor=monitor, ram=ram, restored=restored, request=request)
+        argv = machine.command(wire=wire, monitor=monitor, ram=ram, restored=restored, request=request, layers=layers)
         argv[0] = shutil.which(argv[0]) or argv[0]  # by the PATH of our user, as its version is asked and it is hashed
         descriptors = [each.fileno() for each in theirs]
         program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors))
@@ -154,10 +173,17 @@ def launched(
 
 
 @contextlib.contextmanager
-def boot(machine: Machine, *, supervisor: Path, timeout_s: float, log: Log, ram: str = "") -> Iterator[Guest]:
-    """Boot a guest until its agent serves; leaving the context ends it. Raises StartFailed with its last words."""
-    with launched(machine, supervisor=supervisor, log=log, ram=ram) as guest:
+def boot(
+    machine: Machine, *, supervisor: Path, timeout_s: float, log: Log, ram: str = "", layers: Sequence[Path] = ()
+) -> Iterator[Guest]:
+    """Boot a guest until its agent serves; leaving the context ends it. Raises StartFailed with its last words.
+
+    Raises NotSupported if the guest is to have a disk and does not find it.
+    """
+    with launched(machine, supervisor=supervisor, log=log, ram=ram, layers=layers) as guest:
         _await_agent(guest, timeout_s)
+        if layers and guest.wire.run([machine.probe, "cat", DEVICE, "0"], timeout_s=timeout_s).exit_status:
+            raise NotSupported(f"this kernel has no driver for the guest's disk: no {DEVICE}", missing=_DRIVERS)
         yield guest
 
 

@@ -13,20 +13,20 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
-from benchproof.guest import delta
+from benchproof.guest import delta, disk
 from benchproof.guest.machine import Guest, Log, Machine, boot, launched
 from benchproof.guest.monitor import Refused
 from benchproof.model import Frozen
 
 CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least recently used go first
-_RECORD, _RAM, _STATE = "record.json", "ram", "state"
+_RECORD, _RAM, _STATE, _DISK = "record.json", "ram", "state", "disk"
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 _RESTORE_TIMEOUT_S = 30.0
 _TRIES = 3
@@ -43,22 +43,38 @@ class Record(Frozen, frozen=True):
     ram_sha256: str
     state_sha256: str
     boot_id: str
+    disk_sha256: str = ""  # of the layer that the guest wrote until it was frozen; empty if it has no disk
 
 
 class Snapshot(Frozen, frozen=True):
-    """A frozen guest on disk: its memory, None where all of it is in the state, and the state of the machine."""
+    """A frozen guest on disk: its memory, None where all of it is in the state, and the state of the machine.
+
+    What it wrote to its own disk lies in `disk`, of the cache, and above that in `layers`.
+    """
 
     ram: Path | None
     state: Path
     boot_id: str
+    disk: Path | None = None
+    layers: tuple[Path, ...] = ()
 
 
 def key_of(machine: Machine) -> str:
     """The hash of everything that makes the guest: both programs, both images, every argument."""
     emulator = shutil.which(machine.architecture.emulator) or machine.architecture.emulator
     parts = [_file_hash(*_identity(path)) for path in (Path(emulator), machine.kernel, machine.initramfs)]
-    parts += machine.described().command(wire="", monitor="", ram=_RAM)
+    parts += machine.described().command(wire="", monitor="", ram=_RAM, layers=[Path(_DISK)])
+    if machine.disk:
+        parts += [str(machine.disk.size_bytes), base_sha256(machine.disk)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def base_sha256(of: disk.Disk) -> str:
+    """Of the image at the bottom; empty if there is none. Raises StartFailed."""
+    try:
+        return _file_hash(*_identity(of.base)) if of.base else ""
+    except OSError as error:
+        raise StartFailed(f"cannot read the disk image '{of.base}': {error.strerror}") from error
 
 
 def ensure(
@@ -89,14 +105,17 @@ def ensure(
 
 
 def _in(folder: Path, record: Record) -> Snapshot:
-    return Snapshot(ram=folder / _RAM, state=folder / _STATE, boot_id=record.boot_id)
+    layer = folder / _DISK if record.disk_sha256 else None
+    return Snapshot(ram=folder / _RAM, state=folder / _STATE, boot_id=record.boot_id, disk=layer)
 
 
 @contextlib.contextmanager
-def restored(machine: Machine, snapshot: Snapshot, *, supervisor: Path, log: Log) -> Iterator[Guest]:
-    """A fresh clone that runs; leaving the context ends it. Raises StartFailed."""
+def restored(
+    machine: Machine, snapshot: Snapshot, *, supervisor: Path, log: Log, layers: Sequence[Path] = ()
+) -> Iterator[Guest]:
+    """A fresh clone that runs, with `layers` on its disk; leaving the context ends it. Raises StartFailed."""
     ram = str(snapshot.ram or "")
-    with launched(machine, supervisor=supervisor, log=log, ram=ram, restored=True) as guest:
+    with launched(machine, supervisor=supervisor, log=log, ram=ram, restored=True, layers=layers) as guest:
         resume(guest, snapshot)
         with _waking():
             fresh = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S)
@@ -132,10 +151,14 @@ def _share(guest: Guest) -> None:
         raise NotSupported(f"this QEMU cannot freeze guests: {error}", missing=_NEWER) from error
 
 
-def freeze(guest: Guest, base: Path | None, state: Path) -> Snapshot:
-    """Write what differs from `base`, the memory that the guest started with, into `state`; the guest goes on."""
+def freeze(guest: Guest, base: Path | None, state: Path, chain: disk.Chain) -> Snapshot:
+    """Write what differs from `base`, the memory that the guest started with, into `state`; the guest goes on.
+
+    So it does on a new layer of its disk, `chain`. Those below it get names that begin as that of `state` does.
+    """
     boot_id = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S).boot_id
-    guest.monitor.execute("stop")
+    guest.monitor.execute("stop")  # nothing is on its way to the disk any more
+    layers = chain.freeze(guest.monitor, state)
     _share(guest)
     guest.monitor.execute("migrate-set-parameters", **{"max-bandwidth": _NO_LIMIT})
     ours, theirs = os.pipe()
@@ -148,7 +171,7 @@ def freeze(guest: Guest, base: Path | None, state: Path) -> Snapshot:
         delta.write(stream, out, base=base)
     guest.monitor.await_migration()
     guest.monitor.execute("cont")
-    return Snapshot(ram=base, state=state, boot_id=boot_id)
+    return Snapshot(ram=base, state=state, boot_id=boot_id, disk=chain.cached, layers=layers)
 
 
 @contextlib.contextmanager
@@ -195,7 +218,8 @@ def _make(
 
 def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeout_s: float, log: Log) -> Record:
     start = launched if machine.exact else partial(boot, timeout_s=timeout_s)
-    with start(machine, supervisor=supervisor, log=log, ram=str(draft / _RAM)) as guest:
+    layers = _first_layer(machine, draft)
+    with start(machine, supervisor=supervisor, log=log, ram=str(draft / _RAM), layers=layers) as guest:
         if machine.exact:
             _await_self_freeze(guest, timeout_s)
             boot_id = ""
@@ -208,7 +232,26 @@ def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeou
             guest.monitor.execute("getfd", descriptor=state.fileno(), fdname="state")
             guest.monitor.execute("migrate", uri="fd:state")
         guest.monitor.await_migration()
-    return Record(key=key, ram_sha256=_sha256(draft / _RAM), state_sha256=_sha256(draft / _STATE), boot_id=boot_id)
+    return Record(
+        key=key,
+        ram_sha256=_sha256(draft / _RAM),
+        state_sha256=_sha256(draft / _STATE),
+        boot_id=boot_id,
+        disk_sha256=_sealed(layers),
+    )
+
+
+def _first_layer(machine: Machine, draft: Path) -> tuple[Path, ...]:
+    if machine.disk is None:
+        return ()
+    disk.create(draft / _DISK, machine.disk.size_bytes)
+    return (draft / _DISK,)
+
+
+def _sealed(layers: Sequence[Path]) -> str:
+    for layer in layers:
+        disk.seal(layer)
+    return "".join(map(_sha256, layers))  # of the only one
 
 
 def _await_self_freeze(guest: Guest, timeout_s: float) -> None:
@@ -227,10 +270,12 @@ def _trusted(folder: Path, key: str) -> Record | None:
     """The record of a snapshot whose files are those that were written; None for anything else."""
     try:
         record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
-        found = tuple(_file_hash(*_identity(folder / name)) for name in (_RAM, _STATE))
+        names = (_RAM, _STATE, _DISK) if record.disk_sha256 else (_RAM, _STATE)
+        found = [_file_hash(*_identity(folder / name)) for name in names]
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return record if (record.key, record.ram_sha256, record.state_sha256) == (key, *found) else None
+    expected = [each for each in (record.ram_sha256, record.state_sha256, record.disk_sha256) if each]
+    return record if (record.key, expected) == (key, found) else None
 
 
 def _evict(folder: Path, *, keep: Path) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import platform
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,7 +14,7 @@ from typing import Literal
 from benchproof import probe
 from benchproof.errors import LabInvalid, NotSupported, UsageError
 from benchproof.footprint import disk_bytes, footprint
-from benchproof.guest import exact, initramfs, kernels, snapshot
+from benchproof.guest import disk, exact, initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
 from benchproof.model import Clock, Completed, Facts, Footprint, Frozen, Lab
@@ -32,10 +31,11 @@ class _GuestInstance:
     clock: Clock = "target"
     probe = machines.Machine.probe
 
-    def __init__(self, target: Qemu, guest: machines.Guest, ram: Path | None) -> None:
+    def __init__(self, target: Qemu, guest: machines.Guest, ram: Path | None, chain: disk.Chain) -> None:
         self._target = target
         self._guest = guest
         self._ram = ram  # the file that its memory began as
+        self._chain = chain  # what its disk consists of
 
     @property
     def phases(self) -> Mapping[str, int]:
@@ -54,23 +54,25 @@ class _GuestInstance:
         return self._guest.wire.get(path, timeout_s=_PUT_TIMEOUT_S)
 
     def footprint(self) -> Footprint:
-        return footprint(self._guest.program.pid)
+        return footprint(self._guest.program.pid, self._chain.own)
 
     def freeze(self) -> _Image:
         """Only what differs from the memory that the guest began with is written: see delta.py."""
         self._target.refuse_sleepless()
         with _new_file(self._target.lab.scratch) as state:
-            return _Image(self._target, snapshot.freeze(self._guest, self._ram, state), files=(state,))
+            frozen = snapshot.freeze(self._guest, self._ram, state, self._chain)
+            return _Image(self._target, frozen, files=(state, *frozen.layers))
 
 
 @contextlib.contextmanager
 def _new_file(folder: Path) -> Iterator[Path]:
-    """A file that stays if all goes well. Raises LabInvalid where it cannot be written."""
+    """A file that stays if all goes well, as do those whose names begin like it. Raises LabInvalid if out of room."""
     path = folder / f"image-{secrets.token_hex(8)}"
     try:
         yield path
     except BaseException as error:
-        path.unlink(missing_ok=True)
+        for each in folder.glob(f"{path.name}*"):
+            each.unlink()
         if isinstance(error, OSError):
             words = f"cannot write an image of the guest: {error.strerror}; make room or set TMPDIR"
             raise LabInvalid(words) from error
@@ -88,8 +90,8 @@ class _Image:
 
     @contextlib.contextmanager
     def start(self) -> Iterator[_GuestInstance]:
-        with self._target.clone(self._frozen) as guest:
-            yield _GuestInstance(self._target, guest, self._frozen.ram)
+        with self._target.clone(self._frozen) as (guest, chain):
+            yield _GuestInstance(self._target, guest, self._frozen.ram, chain)
 
     def size_bytes(self) -> int:
         return disk_bytes(path for path in self.files if path.exists())
@@ -128,6 +130,7 @@ class Qemu:
     class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
         """`kernel`: a path, or `debian:PACKAGE`; `accel`: auto tries KVM; `start`: a clone of a frozen guest.
 
+        `disk`: how large an empty one is, or the path of an image to begin with, which is never written to.
         `exact`: count instructions, see exact.py.
         """
 
@@ -136,6 +139,7 @@ class Qemu:
         memory: Size = Size(256 << 20)
         accel: Literal["auto", "kvm", "tcg"] = "auto"
         start: Literal["snapshot", "cold"] = "snapshot"
+        disk: str | float | None = None
         exact: bool = False
         arguments: str = ""  # added to the kernel's command line
         start_timeout: Duration = Duration(60)
@@ -149,6 +153,10 @@ class Qemu:
                 raise UsageError(
                     'exact: expected accel = "tcg" (or none), found "kvm", which cannot count instructions'
                 )
+            if self.exact and self.disk is not None:
+                raise UsageError("exact: expected no disk, the host chooses when it answers")
+            if self.disk is not None:
+                disk.parse(self.disk)
             if not 16 << 20 <= self.memory <= 1 << 42:
                 raise UsageError(f"memory: expected 16 MiB to 4 TiB, found {self.memory / 2**20:g} MiB")
             if not self.kernel.startswith(kernels.DEBIAN) and not Path(self.kernel).is_file():
@@ -197,7 +205,9 @@ class Qemu:
         machines.emulator_version(self.architecture)
         program = self.foreign_probe.path if self.foreign_probe else self.lab.probe
         archive = self.lab.scratch / f"initramfs-{id(self)}"
-        archive.write_bytes(initramfs.build(program.read_bytes()))
+        plugged = None if self.settings.disk is None else disk.parse(self.settings.disk)
+        modules = kernels.module_files(self.kernel) if plugged else {}
+        archive.write_bytes(initramfs.build(program.read_bytes(), modules))
         emulated = machines.Machine(
             kernel=self.kernel.path,
             initramfs=archive,
@@ -208,6 +218,7 @@ class Qemu:
             architecture=self.architecture,
             kernel_arguments=f"{self.architecture.kernel_arguments} {self.settings.arguments}".strip(),
             exact=self.settings.exact,
+            disk=plugged,
         )
         return emulated if self.kvm_trouble(emulated) else emulated.with_kvm()
 
@@ -231,9 +242,11 @@ class Qemu:
             "machine": self.architecture.machine,
             "memory_mib": str(self.machine.memory_mib),
             "initramfs_sha256": hashlib.sha256(self.machine.initramfs.read_bytes()).hexdigest(),
-            "command": " ".join(self.machine.described().command(wire="FD", monitor="FD")),
+            "command": " ".join(self.machine.described().command(wire="FD", monitor="FD", layers=[Path("DISK")])),
             "start": self.settings.start,
         }
+        if plugged := self.machine.disk:
+            declared |= {"disk_bytes": str(plugged.size_bytes), "disk_base_sha256": snapshot.base_sha256(plugged)}
         if self.foreign_probe:
             declared |= {f"probe_{name}": value for name, value in self.foreign_probe.facts.items()}
         if self.machine.accel == "tcg":
@@ -253,14 +266,19 @@ class Qemu:
         """Boots the guest."""
         self._refuse_exact()
         timeout_s = float(self.settings.start_timeout)
-        with machines.boot(self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log) as guest:
-            yield _GuestInstance(self, guest, None)
+        with (
+            disk.chain(self.machine.disk, self.lab.scratch) as chain,
+            machines.boot(
+                self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log, layers=chain.layers
+            ) as guest,
+        ):
+            yield _GuestInstance(self, guest, None, chain)
 
     def image(self) -> _Image:
         """The snapshot of a guest that has just booted, in the cache."""
         self._refuse_exact()
         frozen = self._frozen()
-        return _Image(self, frozen, files=tuple(filter(None, (frozen.ram, frozen.state))), kept=True)
+        return _Image(self, frozen, files=tuple(filter(None, (frozen.ram, frozen.state, frozen.disk))), kept=True)
 
     def _refuse_exact(self) -> None:
         if self.settings.exact:
@@ -268,9 +286,16 @@ class Qemu:
                 "exact mode: a clone ends with its command, nothing else is done with it", missing=_NOT_EXACT
             )
 
-    def clone(self, frozen: snapshot.Snapshot) -> AbstractContextManager[machines.Guest]:
-        """A guest that goes on from there. Raises StartFailed."""
-        return snapshot.restored(self.machine, frozen, supervisor=self.lab.probe, log=self.lab.log)
+    @contextlib.contextmanager
+    def clone(self, frozen: snapshot.Snapshot) -> Iterator[tuple[machines.Guest, disk.Chain]]:
+        """A guest that goes on from there, and its disk. Raises StartFailed."""
+        with (
+            disk.chain(self.machine.disk, self.lab.scratch, cached=frozen.disk, inherited=frozen.layers) as chain,
+            snapshot.restored(
+                self.machine, frozen, supervisor=self.lab.probe, log=self.lab.log, layers=chain.layers
+            ) as guest,
+        ):
+            yield guest, chain
 
     def counter(self) -> exact.Counter:
         """Where commands are counted in exact mode. Raises NotSupported, StartFailed."""
