@@ -258,6 +258,10 @@ def test_folded_stacks_are_whole_numbers_and_names_without_blanks():
         (["syscall.getpid", *["--kernel", "debian:a"] * 3], ["--kernel", "two"]),
         (["syscall.getpid", "--timeout", "0"], ["--timeout"]),
         (["syscall.getpid", "--plan", "no.toml"], ["no.toml", "No such file"]),
+        (["primitive"], ["'primitive' is a suite", "syscall.getpid"]),
+        (["syscall.getpid", "--top", "0"], ["--top"]),
+        (["syscall.getpid", "--output", "nowhere/table"], ["--output", "no such folder", "nowhere/table"]),
+        (["syscall.getpid", "--output", "."], ["--output", "a folder"]),
     ],
 )
 def test_a_wrong_question_is_one_line_with_the_way_out(tmp_path, arguments, words):

@@ -65,6 +65,23 @@ def test_every_format_shows_figures_status_reason_and_coverage(form):
         assert "a doubt" in text
 
 
+def test_a_benchmark_that_is_timed_and_counted_has_its_own_name_in_both_tables():
+    timed = a_report().rows[0]
+    counted = msgspec.structs.replace(timed, metric="syscall.getpid.instructions", cells={"exact": cell(346.0)})
+    report = msgspec.structs.replace(a_report(), rows=(timed, counted))
+    assert [layout.question(report, row) for row in report.rows] == ["syscall.getpid", "syscall.getpid"]
+
+
+def test_a_report_of_counts_alone_speaks_neither_of_blocks_nor_of_intervals():
+    timed, column = a_report().rows[0], a_report().columns[0]
+    row = msgspec.structs.replace(timed, unit="instructions", cells={"base": cell(346.0)})
+    report = msgspec.structs.replace(a_report(), rows=(row,), columns=(msgspec.structs.replace(column, exact=True),))
+    text = FORMATS.load("markdown")(report)
+    assert "each case once" in text
+    assert "Hodges-Lehmann" not in text
+    assert "to be doubted\n\nNothing." in text
+
+
 def test_there_is_no_total_score_in_any_format():
     for form in FORMATS.names():
         assert FORMATS.load(form)(a_report()).count("score") == (form == "terminal")  # "There is no total score."

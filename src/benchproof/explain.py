@@ -52,7 +52,10 @@ def explain(
 def _profile(
     benchmark: Probed, name: str, target: Qemu, *, timeout_s: float, lines_limit: int, stopped: threading.Event
 ) -> Profile:
-    counter = target.counter()
+    try:
+        counter = target.counter()
+    except NotSupported as error:
+        raise NotSupported(f"'{name}': {error.reason}", missing=error.missing) from error
     argv = [target.machine.probe, *benchmark.exact_arguments()]
     counted = counter.run(argv, timeout_s=float(benchmark.timeout))
     observation = benchmark.count(counted)

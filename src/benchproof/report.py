@@ -92,15 +92,19 @@ def _warnings(run: Run, plan: Plan) -> list[str]:
         )
     if label := _label(plan):
         found.append(label)
-    for key in dict.fromkeys(run.target_envelopes.values()):
+    emulated: dict[str, list[str]] = {}
+    for target, key in run.target_envelopes.items():
         if reason := run.envelopes[key].sections.get("machine", {}).get("accel_reason"):
-            names = ", ".join(target for target, each in run.target_envelopes.items() if each == key)
-            found.append(f"{names}: emulated, not virtualised: {reason}; its figures compare with nothing native")
-    noisy = [each.noise.steal for each in run.results if (each.noise or Noise()).steal]
-    bad = sum(steal > _STEAL_WARNING for steal in noisy if steal is not None)
+            emulated.setdefault(reason, []).append(target)
+    found += [
+        f"{', '.join(names)}: emulated, not virtualised: {reason}; its figures compare with nothing native"
+        for reason, names in emulated.items()
+    ]
+    timed = [each for each in run.results if each.target not in plan.exact]  # a count knows no noise
+    bad = sum(((each.noise or Noise()).steal or 0) > _STEAL_WARNING for each in timed)
     if bad:
         taken = f"more than {_STEAL_WARNING:.0%} of the CPU time"
-        found.append(f"the hypervisor took {taken} in {bad} of {len(run.results)} invocations")
+        found.append(f"the hypervisor took {taken} in {bad} of {len(timed)} invocations")
     retried = sum(each.attempt > 1 for each in run.results)
     if retried:
         found.append(f"{retried} invocations were tried again after an invalid one; every try is in results.jsonl")

@@ -20,6 +20,7 @@ METHOD = (
     "A ratio is the Hodges-Lehmann estimate over pairs of one block, with the exact Wilcoxon signed-rank interval."
 )
 _MAD_TO_SD = 1.4826
+_SHORTEST = "its batches differ, the figure is that of the shortest"
 
 
 class Column(Frozen, frozen=True):
@@ -135,6 +136,8 @@ def _cell(results: Sequence[Result], metric: str) -> Cell:
     middle = stats.median(values) if values else None
     spread = stats.mad(values) * _MAD_TO_SD / abs(middle) if middle and len(values) >= stats.LEAST_N else None
     notes = invocations.notes(results)
+    if status == "passed" and any(result.evidence.get("statistic") == "minimum" for result in results):
+        notes += (_SHORTEST,)
     return Cell(status=status, n=len(values), median=middle, spread=spread, comparison=None, notes=notes)
 
 

@@ -69,6 +69,9 @@ def command(
     from benchproof import explain, plan, runner
     from benchproof.reporters.explanation import render
 
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        what = "a folder" if output.is_dir() else "no such folder"
+        raise UsageError(f"--output: expected a file in a folder that exists, found {what}: '{output}'")
     wanted = plan.load(plan_file or plan.DEFAULT)
     settings = _settings(wanted, target=target, against=against, kernels=kernels)
     question = _question(wanted, benchmark, next(iter(settings)))
@@ -119,9 +122,11 @@ def _qemu_settings(wanted: Plan, name: str) -> Any:
 
 def _question(wanted: Plan, name: str, target: str) -> Probed:
     """The benchmark with the parameters that the plan gives it, if it does. Raises UsageError."""
-    from benchproof.benchmarks import BENCHMARKS
+    from benchproof.benchmarks import BENCHMARKS, SUITES
     from benchproof.benchmarks.primitive.probed import Probed
 
+    if name in SUITES:
+        raise UsageError(f"'{name}' is a suite; name one benchmark, such as {SUITES['primitive'][0]}")
     default = BENCHMARKS.load(name)()
     if not isinstance(default, Probed):
         raise UsageError(

@@ -78,8 +78,9 @@ def _ratio(value: float) -> str:
 
 
 def question(report: Report, row: Row) -> str:
-    """The benchmark's name, and more where that does not tell its rows apart: metric, then parameters."""
-    same = [other for other in report.rows if other.benchmark == row.benchmark]
+    """The benchmark's name, and more where that does not tell the rows of a table apart: metric, then parameters."""
+    table = [other for other in report.rows if other.cells.keys() == row.cells.keys()]
+    same = [other for other in table if other.benchmark == row.benchmark]
     name = row.benchmark if len(same) == 1 else row.metric
     if sum(other.metric == row.metric for other in same) == 1:
         return name
@@ -142,7 +143,9 @@ def contexts(report: Report) -> Iterator[tuple[str, str]]:
 
 def settings(report: Report) -> str:
     """How the run was made."""
-    return f"benchproof {report.version}, {report.blocks} blocks, seed {report.seed}, varying {', '.join(report.vary)}"
+    timed = not all(column.exact for column in report.columns)
+    times = f"{report.blocks} blocks" if timed else "each case once"
+    return f"benchproof {report.version}, {times}, seed {report.seed}, varying {', '.join(report.vary)}"
 
 
 def configuration(report: Report, column: Column) -> str:
@@ -215,6 +218,6 @@ def _timed_legend(report: Report) -> str:
 
 _COUNTED = (
     "Instructions of one operation, the guest's kernel included, counted twice and the same to the last digit: those "
-    "of most batches, or of the shortest where most differ (`statistic` in results.jsonl); beneath, how many more or "
-    "fewer than the target behind the slash (+ better, - worse, ~ none). Never compared with time."
+    "of most batches, or of the shortest where a note says that they differ; beneath, how many more or fewer than the "
+    "target behind the slash (+ better, - worse, ~ none). Never compared with time."
 )

@@ -33,8 +33,9 @@ def _head(report: Report) -> Iterator[str]:
 def _tables(report: Report) -> Iterator[str]:
     for part in layout.parts(report):
         yield from _table(report, part)
-    yield report.method
-    yield ""
+    if not all(column.exact for column in report.columns):
+        yield report.method
+        yield ""
 
 
 def _table(report: Report, part: layout.Part) -> Iterator[str]:
@@ -85,10 +86,13 @@ def _gates(report: Report) -> Iterator[str]:
 def _correctness(report: Report) -> Iterator[str]:
     yield "## Not measured, not compared, to be doubted"
     yield ""
-    for target, reason in layout.contexts(report):
+    contexts, notes = tuple(layout.contexts(report)), layout.notes(report)
+    for target, reason in contexts:
         yield f"- **{_safe(target)}** is context: {_safe(reason)}"
-    for note, number in layout.notes(report).items():
+    for note, number in notes.items():
         yield f"- [{number}] {_safe(note)}"
+    if not contexts and not notes:
+        yield "Nothing."
     yield ""
 
 
