@@ -258,7 +258,11 @@ def _await_self_freeze(guest: Guest, timeout_s: float) -> None:
     try:
         guest.monitor.await_event("GUEST_PANICKED", timeout_s=timeout_s)
     except TargetFailed as error:
-        raise StartFailed(f"the guest did not freeze itself within {timeout_s:g} s ({error})") from error
+        status = guest.program.wait(0.2)  # a machine that ended closes its monitor a little before
+        late = f"did not freeze itself within {timeout_s:g} s ({error})"
+        raise StartFailed(
+            f"the guest {late if status is None else f'ended before it froze itself (exit status {status})'}"
+        ) from error
 
 
 def _is_full(folder: Path) -> bool:
