@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 
-.PHONY: run test setup check lint types format bench clean
+.PHONY: run test soak setup check lint types format bench clean
 
 run: setup
 	$(BIN)/benchproof run
 
 test: setup
 	$(BIN)/python -m pytest -n 2
+
+soak: setup
+	$(BIN)/python -m pytest -m soak -rP
 
 setup:
 	@./tools/setup.sh "$(PYTHON)" "$(VENV)"

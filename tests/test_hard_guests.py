@@ -1,7 +1,7 @@
 """Guests, emulators and caches that fail, in real runs: one clear line each, the console kept, nothing left running.
 
 One run has them all as its targets: each must fail by itself and leave the others alone. An old QEMU is the real one
-behind a program of its name, first in the user's PATH, which spoils what it is told: the refusal is in QEMU's own words.
+behind a program of its name, first in the user's PATH, which spoils what it is told: it refuses in its own words.
 """
 
 from __future__ import annotations
