@@ -23,7 +23,7 @@ from benchproof.guest.monitor import Monitor
 from benchproof.model import Frozen
 from benchproof.quantities import Size
 
-DEVICE = "/dev/vda"  # in the guest
+DEVICE, FOLDER = "/dev/vda", "/disk"  # in the guest; the folder is where it is mounted if it holds a file system
 SMALLEST_BYTES, LARGEST_BYTES = 1 << 20, 4 << 40
 _MAGIC = b"QFI\xfb"
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")

@@ -42,6 +42,7 @@ _DRIVERS = "virtio_pci and virtio_blk built into the kernel, or a kernel of Debi
 _CONSOLE_FLOOD_BYTES = 64 << 20
 _LAST_WORDS = re.compile(rb"Kernel panic[^\r\n]*|Out of memory[^\r\n]*|Oops[^\r\n]*|probe: [^\r\n]*")
 _COMPLAINT = re.compile(rb"^qemu-(?![^\r\n]*: warning: )[^\r\n]+", re.MULTILINE)
+_BLOCK_NODE = re.compile(rb'-blockdev {"node-name": "(\w+)".*?}: ')
 
 Log = Callable[[str, bytes], None]
 
@@ -166,8 +167,8 @@ def launched(
         finally:
             program.stop()
             log("console", guest.console.text())
-            if guest.complaints.size_bytes:
-                log("qemu", guest.complaints.text())
+            if complaints := guest.complaints.text():  # also waits for its reader, before the stream is closed
+                log("qemu", complaints)
     if guest.console.size_bytes > _CONSOLE_FLOOD_BYTES:
         raise TargetFailed(f"the guest flooded its console with {guest.console.size_bytes >> 20} MiB")
 
@@ -210,7 +211,8 @@ def _refuse_crash(program: Supervised) -> None:
 
 def _with_last_words(message: str, guest: Guest) -> str:
     found = _LAST_WORDS.search(guest.console.text()) or _COMPLAINT.search(guest.complaints.text())
-    return f"{message}: {found[0][:200].decode(errors='replace').strip()}" if found else message
+    words = _BLOCK_NODE.sub(rb"\1 of the disk: ", found[0]) if found else b""
+    return f"{message}: {words[:200].decode(errors='replace').strip()}" if words else message
 
 
 def emulator_version(architecture: Architecture = X86_64) -> str:

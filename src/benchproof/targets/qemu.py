@@ -46,12 +46,19 @@ class _GuestInstance:
         return self._guest.wire.run(argv, stdin=stdin, timeout_s=timeout_s)
 
     def put(self, source: Path, name: str) -> str:
-        path = f"/tmp/{name}"  # noqa: S108 - a path inside the guest
+        path = f"{self._workspace}/{name}"
         self._guest.wire.put(path, source.read_bytes(), timeout_s=_PUT_TIMEOUT_S)
         return path
 
     def get(self, path: str) -> bytes:
         return self._guest.wire.get(path, timeout_s=_PUT_TIMEOUT_S)
+
+    @cached_property
+    def _workspace(self) -> str:
+        """Where files are put: on the disk if it holds a file system, else in memory."""
+        if self._chain.own and f" {disk.FOLDER} ".encode() in self.get("/proc/mounts"):
+            return disk.FOLDER
+        return "/tmp"  # noqa: S108 - a path inside the guest
 
     def footprint(self) -> Footprint:
         return footprint(self._guest.program.pid, self._chain.own)
