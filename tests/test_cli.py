@@ -302,7 +302,14 @@ def test_verify_of_what_is_no_run_is_a_bad_answer(tmp_path):
     assert "WRONG" in done.stdout
 
 
-@pytest.mark.parametrize(("what", "expected"), [("targets", KINDS.names()), ("benchmarks", BENCHMARKS.names())])
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("targets", KINDS.names()),
+        ("benchmarks", BENCHMARKS.names()),
+        ("plans", ["default", "kernel-vs-kernel", "sandbox-gates"]),
+    ],
+)
 def test_list_shows_every_name_with_a_sentence_about_it(tmp_path, what, expected):
     text, document = (cli("list", what, *flags, cwd=tmp_path) for flags in ([], ["--json"]))
     assert (text.returncode, document.returncode) == (0, 0)

@@ -22,7 +22,7 @@ _VERBS = {
     "explain": "why it costs that, and why two systems differ: instructions by function",
     "report": "show a run again, in another format",
     "verify": "compute every hash, verdict and figure of a run anew",
-    "list": "targets, benchmarks, runs",
+    "list": "targets, benchmarks, plans, runs",
 }
 _BROKEN_PIPE_STATUS = 141
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}

@@ -14,14 +14,14 @@ from benchproof.plugins import Table
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["targets", "benchmarks", "runs"]))
+@click.argument("what", type=click.Choice(["targets", "benchmarks", "plans", "runs"]))
 @home_option
 @json_option
 def command(*, what: str, home: Path, as_json: bool) -> int:
-    """Target kinds, benchmarks with their questions, or the runs of this folder."""
+    """Target kinds, benchmarks with their questions, plans that need no file, or the runs of this folder."""
     import msgspec
 
-    rows = _runs(home) if what == "runs" else _targets() if what == "targets" else _benchmarks()
+    rows = _runs(home) if what == "runs" else {"targets": _targets, "benchmarks": _benchmarks, "plans": _plans}[what]()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
     else:
@@ -41,6 +41,13 @@ def _benchmarks() -> list[dict[str, str]]:
     from benchproof.benchmarks import BENCHMARKS
 
     return [{"name": name, "about": _about(BENCHMARKS, name, _question)} for name in BENCHMARKS.names()]
+
+
+def _plans() -> list[dict[str, str]]:
+    from benchproof.plan import DEFAULT
+
+    files = sorted(DEFAULT.parent.glob("*.toml"))
+    return [{"name": file.stem, "about": file.read_text().partition("\n")[0].removeprefix("# ")} for file in files]
 
 
 def _about(table: Table, name: str, describe: Callable[[Any], str]) -> str:

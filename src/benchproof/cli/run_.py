@@ -18,6 +18,7 @@ Examples:
   benchproof run -b syscall.getpid --blocks 20   one question, 20 invocations a target
   benchproof run --exact --suite primitive       instructions of a Linux guest, to the last digit
   benchproof run --plan sandbox-gates            life cycle and fork of a Linux guest, held against limits
+  benchproof run --plan kernel-vs-kernel         Debian's Linux 6.12 against its 6.1, timed and counted
   benchproof run --resume last                   go on where a run was ended
 """
 
@@ -27,7 +28,7 @@ Examples:
     "--plan",
     "plan_file",
     type=click.Path(path_type=Path),
-    help="A TOML plan, or the name of one that comes with benchproof; without it, what this machine can start.",
+    help="A TOML plan, or the name of one of `benchproof list plans`; without it, what this machine can start.",
 )
 @click.option("--targets", default="", help="Only these targets of the plan, separated by commas.")
 @click.option(

@@ -67,6 +67,8 @@ def ratio_text(cell: Cell) -> str:
     interval = comparison.ratio
     sign = {"better": "+", "worse": "-", "~": "~"}[comparison.reading]
     if comparison.difference is not None:
+        if not comparison.difference:
+            return f"{sign} none"
         more = count(abs(comparison.difference))
         return f"{sign} {more} {'more' if comparison.difference > 0 else 'fewer'} ({interval.estimate:.4f}x)"
     low, estimate, high = (_ratio(value) for value in (interval.low, interval.estimate, interval.high))
