@@ -253,7 +253,8 @@ class Qemu:
             "start": self.settings.start,
         }
         if plugged := self.machine.disk:
-            declared |= {"disk_bytes": str(plugged.size_bytes), "disk_base_sha256": snapshot.base_sha256(plugged)}
+            declared["disk_bytes"] = str(plugged.size_bytes)
+            declared |= {"disk_base_sha256": snapshot.base_sha256(plugged)} if plugged.base else {}
         if self.foreign_probe:
             declared |= {f"probe_{name}": value for name, value in self.foreign_probe.facts.items()}
         if self.machine.accel == "tcg":
