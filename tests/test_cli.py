@@ -23,6 +23,7 @@ from benchproof.doctor import Finding
 from benchproof.reporters import FORMATS
 from benchproof.store import bundle
 from benchproof.targets import KINDS
+from test_kernels import vmlinux
 
 COMMAND = (sys.executable, "-m", "benchproof")
 ANY_NOISE = "limits = {clock_step = 'any'}\n"  # these tests are not about figures
@@ -361,7 +362,7 @@ def test_a_verdict_on_kvm_is_kept_for_later_calls(tmp_path):
     emulator.write_text("#!/bin/sh\necho a machine that ends at once\n")
     emulator.chmod(0o755)
     shutil.copytree(runner.cache_folder() / "probes", tmp_path / "cache" / "benchproof" / "probes")
-    (tmp_path / "kernel").write_bytes(b"\x7fELF")
+    (tmp_path / "kernel").write_bytes(vmlinux())
     (tmp_path / "plan.toml").write_text("[targets.guest]\nkind = 'qemu'\nkernel = 'kernel'\n")
     env = ENVIRONMENT | {"PATH": f"{emulator.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     for _ in range(2):
