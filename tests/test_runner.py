@@ -110,6 +110,25 @@ def test_more_than_a_tenth_of_invalid_invocations_take_the_number_away(bad, stat
     assert f"truncated ({bad} of 10)" in row.cells["t"].notes
 
 
+@pytest.mark.parametrize(("statistic", "noted"), [("minimum", True), ("mode", False)])
+def test_a_count_that_stands_for_batches_that_differ_says_so(statistic, noted):
+    figure = Measurement(
+        metric="b.instructions", unit="instructions", better="lower", clock="instructions", iterations=1, samples=(5.0,)
+    )
+    known = {"run_id": "r", "target": "t", "benchmark": "b", "parameters": {}, "tier": 1, "block": 0, "attempt": 1}
+    counted = Result(
+        **known,
+        started_at="",
+        duration_ns=1,
+        envelope="",
+        outcome=Passed(measurements=(figure,)),
+        evidence={"statistic": statistic},
+    )
+    column = Column(target="t", reference="t", envelope="", context=(), exact=True)
+    (row,) = matrix.rows([("t", "b", {}, 1)], [counted], [column])
+    assert any("shortest" in note for note in row.cells["t"].notes) == noted
+
+
 def test_a_failure_is_recorded_and_the_run_goes_on(measure):
     run = measure(a=always(GOOD), b=in_turn(GOOD, TargetFailed("it crashed"), GOOD))
     failed = [result for result in run.results if isinstance(result.outcome, Failed)] + [
