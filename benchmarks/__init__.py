@@ -4,7 +4,8 @@ A tool that judges others must show what it costs and that its figures agree wit
 `make bench` prints one table and keeps the raw figures in `benchmarks/results/`. Nothing here is asserted: a goal that
 is missed is a finding to read, and on a busy machine no finding at all, so each study says what else was running.
 
-One study is one file and one line here: a `GOAL` in words, and a function `study` that returns rows.
+One study is one file and one line here: a `GOAL` in words, and a function `study` that returns rows;
+`quick_study`, where there is one, does less.
 """
 
 from __future__ import annotations
@@ -14,4 +15,8 @@ STUDIES = {
     "getpid_vs_perf": "benchmarks.getpid_vs_perf",
     "fork_exec_vs_hyperfine": "benchmarks.fork_exec_vs_hyperfine",
     "quick_run": "benchmarks.quick_run",
+    "guest_start": "benchmarks.guest_start",
+    "clones": "benchmarks.clones",
+    "exact_suite": "benchmarks.exact_suite",
+    "lifecycle_overhead": "benchmarks.lifecycle_overhead",
 }

@@ -50,9 +50,9 @@ class Document(Frozen, frozen=True):
 
 def main() -> int:
     """Parse, run, print, keep."""
-    names = _names()
+    names, quick = _arguments()
     started_at = datetime.now(UTC)
-    findings = [_run(name) for name in names]
+    findings = [_run(name, quick=quick) for name in names]
     _show(findings)
     document = Document(
         started_at=started_at.isoformat(timespec="seconds"),
@@ -65,10 +65,11 @@ def main() -> int:
     return 0
 
 
-def _names() -> list[str]:
+def _arguments() -> tuple[list[str], bool]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures benchproof itself.")
     parser.add_argument("names", nargs="*", metavar="STUDY", help="only these studies; all by default")
     parser.add_argument("--list", action="store_true", help="name the studies and their questions")
+    parser.add_argument("--quick", action="store_true", help="less of those studies that can do with less")
     arguments = parser.parse_args()
     if arguments.list:
         for name in STUDIES:
@@ -77,7 +78,7 @@ def _names() -> list[str]:
     for name in arguments.names:
         if name not in STUDIES:
             parser.error(f"unknown study '{name}'; {nearest(name, list(STUDIES))}")
-    return arguments.names or list(STUDIES)
+    return arguments.names or list(STUDIES), arguments.quick
 
 
 def _load(name: str) -> Any:
@@ -88,17 +89,17 @@ def _question(name: str) -> str:
     return (_load(name).__doc__ or "").partition("\n")[0]
 
 
-def _run(name: str) -> Finding:
+def _run(name: str, *, quick: bool) -> Finding:
     print(f"{name}: {_question(name)}", file=sys.stderr, flush=True)
-    rows, neighbours = with_neighbours(lambda: _rows(name))
+    rows, neighbours = with_neighbours(lambda: _rows(name, quick=quick))
     return Finding(study=name, rows=rows, neighbours=neighbours)
 
 
-def _rows(name: str) -> Sequence[Row]:
+def _rows(name: str, *, quick: bool) -> Sequence[Row]:
     """Of one study; the others go on without the one that came to no number."""
     study = _load(name)
     try:
-        rows: Sequence[Row] = study.study()
+        rows: Sequence[Row] = getattr(study, "quick_study" if quick else "study", study.study)()
     except (NoNumber, BenchproofError) as error:
         return [Row(what=name, goal=study.GOAL, note=str(error))]
     return rows
