@@ -21,7 +21,7 @@ class FutexPingpong(Probed, frozen=True):
         oracle="each answer is its token plus one; both count the same round trips; the partner ends well",
     )
     exact_batch = 10
-    exact_batches = 100
+    exact_batches = 60
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -24,7 +24,7 @@ class MmapFault(Probed, frozen=True):
         oracle="the rest of each fresh page is zero, and all pages of a mapping hold what was written",
     )
     exact_batch = 256
-    exact_batches = 20
+    exact_batches = 10
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -25,6 +25,7 @@ class OpenClose(Probed, frozen=True):
         oracle="each open returns the same descriptor, none is left open, the file holds the known bytes",
     )
     exact_batch = 50
+    exact_batches = 50
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

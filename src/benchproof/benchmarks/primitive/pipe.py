@@ -25,7 +25,7 @@ class Pipe(Probed, frozen=True):
         oracle="the words that arrived add up to known pattern and chunk numbers; the writer ends well",
     )
     exact_batch = 20
-    exact_batches = 100
+    exact_batches = 40
     quantity = "throughput"
     unit = "bytes/s"
     better = "higher"

@@ -24,6 +24,7 @@ class Stat(Probed, frozen=True):
         oracle="the sizes that were returned add up to 4,242 bytes for each call",
     )
     exact_batch = 50
+    exact_batches = 60
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -22,7 +22,7 @@ class TimerWake(Probed, frozen=True):
         oracle="no wake-up is early and no sleep fails",
     )
     exact_batch = 10
-    exact_batches = 60
+    exact_batches = 40
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""
