@@ -213,6 +213,12 @@ def test_only_some_targets_and_benchmarks_of_a_plan_can_be_chosen():
     assert [case.key[:2] for case in chosen.cases] == [("bwrap", "ipc.pipe")]
 
 
+def test_a_target_whose_reference_was_not_chosen_stands_alone():
+    tables = {"a": {"kind": "host"}, "b": {"kind": "host"}, "c": {"kind": "host", "reference": "b"}}
+    found = plan.parse(plan.only({"targets": tables}, targets=("a", "c"), benchmarks=()), where="plan")
+    assert found.references == {"a": "a", "c": "c"}
+
+
 @pytest.mark.parametrize("document", [{"targets": 5}, {"targets": "host"}, {}])
 def test_choosing_from_a_plan_without_a_table_of_targets_is_refused(document):
     with pytest.raises(UsageError, match="target"):

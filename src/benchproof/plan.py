@@ -185,7 +185,7 @@ def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         raise UsageError(
             f'--exact: expected a target that can count instructions (kind = "qemu"), found {", ".join(targets)}'
         )
-    return document | {"targets": able}, tuple(name for name in targets if name not in able)
+    return document | {"targets": _alone(able, targets)}, tuple(name for name in targets if name not in able)
 
 
 def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> dict[str, Any]:
@@ -199,13 +199,24 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         for name in targets:
             if name not in known:
                 raise UsageError(f"the plan has no target '{name}'; {nearest(name, known)}")
-        chosen["targets"] = {name: table for name, table in document["targets"].items() if name in targets}
+        kept = {name: table for name, table in document["targets"].items() if name in targets}
+        chosen["targets"] = _alone(kept, document["targets"])
     if benchmarks:
         chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
     if "gates" in document:
         gates = _table(document, "gates", "the plan")
         chosen["gates"] = {key: table for key, table in gates.items() if _is_asked(key, table, targets, benchmarks)}
     return chosen
+
+
+def _alone(kept: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    """The tables of targets; one whose reference was left out stands alone, since no other is what its plan means."""
+
+    def lost(table: Any) -> bool:
+        reference = table.get("reference") if isinstance(table, dict) else None
+        return isinstance(reference, str) and reference in whole and reference not in kept
+
+    return {name: table | {"reference": name} if lost(table) else table for name, table in kept.items()}
 
 
 def _is_asked(key: str, table: Any, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchproof.cli import json_option
-from benchproof.errors import UsageError
+from benchproof.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from benchproof.benchmarks.primitive.probed import Probed
@@ -84,7 +84,10 @@ def command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"cannot write '{output}': {error.strerror}") from error
     return 0 if found.agrees else 3
 
 
