@@ -15,9 +15,10 @@ import pytest
 
 from benchproof import plan, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
+from benchproof.benchmarks.primitive import counted as counted_batches
 from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
 from benchproof.guest import exact, snapshot
-from benchproof.model import Completed, Forkable, Observation
+from benchproof.model import Completed, Forkable, Measurement, Observation
 from benchproof.probe import build
 from benchproof.targets import KINDS
 from conftest import why_unusable
@@ -187,12 +188,35 @@ def test_an_exact_target_is_not_forked(target):
             method()
 
 
-def test_no_batch_counted_is_no_figure():
-    benchmark = BENCHMARKS.load("syscall.getpid")()
-    evidence = {"clock": "instructions", "operations": "1", "failures": "0"}
-    assert "no batch was counted, or one took no instruction" in list(
-        benchmark.verify(Observation(measurements=(), evidence=evidence))
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ({100: 198, 137: 2}, (100, "mode")),
+        ({100: 1, 137: 2}, (137, "mode")),
+        ({100: 1, 137: 1}, (100, "minimum")),
+        ({90: 1, 100: 60, 137: 39}, (90, "minimum")),
+        ({7: 1}, (7, "mode")),
+    ],
+)
+def test_the_figure_is_that_of_most_batches_or_of_the_shortest(batches, expected):
+    assert counted_batches.figure(batches) == expected
+
+
+def of_batches(text: str, figure: float) -> list[str]:
+    measurement = Measurement(
+        metric="m", unit="instructions", better="lower", clock="instructions", iterations=100, samples=(figure,)
     )
+    evidence = {"batch_instructions": text}
+    return list(counted_batches.violations(Observation(measurements=(measurement,), evidence=evidence)))
+
+
+def test_a_stored_figure_is_held_against_its_batches():
+    assert of_batches("34596x198 36900x2", 345.96) == []
+    assert "expected 345.96, found (345.95,)" in of_batches("34596x198 36900x2", 345.95)[0]
+    for damaged in ("", "0x200", "34596x", "34596", "axb", "-5x3"):
+        assert of_batches(damaged, 345.96) == ["no batch was counted, or one took no instruction"]
+    nothing = Observation(measurements=(), evidence={"batch_instructions": "34596x198"})
+    assert list(counted_batches.violations(nothing)) == ["no batch was counted, or one took no instruction"]
 
 
 # ---- plans and runs ----

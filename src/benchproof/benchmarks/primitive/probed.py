@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import msgspec
 
 from benchproof import oracles, probe
+from benchproof.benchmarks.primitive import counted
 from benchproof.errors import LabInvalid
 from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Target, Unit
 from benchproof.oracles import Evidence
@@ -82,24 +83,12 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         ]
 
     def count(self, done: Completed) -> Observation:
-        """What the probe's output says where its clock counts instructions: the figure of one batch stands for all.
-
-        Batches differ where a timer tick fell into one. The figure is that of most batches, or, where no two in three
-        agree, of the shortest; the evidence says which.
-        """
+        """What the probe's output says where its clock counts instructions: the figure of one batch stands for all."""
         reading = self._read(done)
         batches = Counter(reading.samples_ns)
-        batch, at_mode = batches.most_common(1)[0] if batches else (0, 0)
-        modal = at_mode * 3 >= len(reading.samples_ns) * 2
-        figure = batch if modal else min(reading.samples_ns, default=0)
-        evidence = reading.evidence | {
-            "clock": "instructions",
-            "statistic": "mode" if modal else "minimum",
-            "batches": str(len(reading.samples_ns)),
-            "batches_at_figure": str(batches[figure]),
-            "command": " ".join(self.exact_arguments()),
-        }
+        evidence = reading.evidence | counted.evidence(batches) | {"command": " ".join(self.exact_arguments())}
         _check_authority(evidence)
+        figure, _ = counted.figure(batches)
         measurement = Measurement(
             metric=f"{self.definition.name}.instructions",
             unit="instructions",
@@ -145,11 +134,11 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         """The violations, those common to all probed benchmarks first."""
         evidence = observation.evidence
         yield from oracles.no_failures(evidence)
-        if evidence.get("clock") != "instructions":  # a count is compared with a second one, not with a clock
+        if evidence.get("clock") == "instructions":
+            yield from counted.violations(observation)
+        else:
             yield from oracles.clocks_agree(evidence)
             yield from oracles.samples_took_time(evidence)
-        elif not observation.measurements:
-            yield "no batch was counted, or one took no instruction"
         yield from self.check(evidence)
 
     def check(self, evidence: Evidence) -> Iterable[str]:
