@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchproof import probe, runner
@@ -138,6 +138,7 @@ WHOLE = (vmlinux()[:8000], bzimage(gzip.compress(vmlinux()[:8000])), flat()[:400
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 3000))
+@example(bytes(10) + b"\x80", 29)  # an offset of more than 63 bits
 def test_no_bytes_whatever_crash_the_reader_of_images(noise, at):
     for whole in WHOLE:
         broken = whole[:at] + noise + whole[at + len(noise) :]

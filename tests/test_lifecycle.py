@@ -145,11 +145,12 @@ def test_density_ends_at_the_limit_or_within_the_budget_and_says_which(make):
     assert metrics(found)["density.clones.alive"].samples == (3,)
     assert (observation.evidence["ended_by"], observation.evidence["alive"]) == ("limit", "3")
     assert len(metrics(found)["density.clones.victim_exec"].samples) == 100
-    first_bytes = int(observation.evidence["memory_first_bytes"])
-    found, observation = seen(tiny("density.clones", limit=50, memory_budget=Size(2.5 * first_bytes)), make())
-    assert observation is not None
+    # what a process shares with others of this machine comes and goes: room for a few more than three of them
+    budget = Size(2 * int(observation.evidence["memory_all_bytes"]))
+    found, observation = seen(tiny("density.clones", limit=50, memory_budget=budget), make())
+    assert observation is not None, found
     assert observation.evidence["ended_by"] == "budget"
-    assert int(observation.evidence["memory_all_bytes"]) <= 2.5 * first_bytes
+    assert int(observation.evidence["memory_all_bytes"]) <= budget
     assert isinstance(found, Passed), found
 
 

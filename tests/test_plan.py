@@ -373,3 +373,11 @@ def test_an_amount_is_finite_and_not_negative_or_a_value_error_that_shows_an_exa
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(ValueError, match="expected an amount"):
         Duration.parse(text)
+
+
+def test_a_plan_that_was_run_is_read_where_its_files_are_not(tmp_path):
+    """A bundle is verified by a stranger, on another machine."""
+    document = {"targets": {"guest": {"kind": "qemu", "kernel": "/no/bzImage"}}}
+    with pytest.raises(UsageError, match="no such file"):
+        plan.parse(document, where="here")
+    assert plan.parse(document, where="a run", recorded=True).targets["guest"][1].kernel == "/no/bzImage"

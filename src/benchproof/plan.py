@@ -144,8 +144,11 @@ def load(path: Path, **changes: Any) -> Plan:
     return parse(document_of(path), where=path.name, **changes)
 
 
-def parse(document: dict[str, Any], *, where: str, **changes: Any) -> Plan:
-    """Make sense of a plan's document. Raises UsageError with file, key, what was expected and the nearest match."""
+def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **changes: Any) -> Plan:
+    """Make sense of a plan's document. Raises UsageError with file, key, what was expected and the nearest match.
+
+    The files that a plan names must be there, but not those of one that was `recorded` with a run.
+    """
     _refuse_unknown(document, ["targets", "suites", "run", "gates"], where)
     targets = _table(document, "targets", where)
     suites = _table(document, "suites", where)
@@ -164,7 +167,7 @@ def parse(document: dict[str, Any], *, where: str, **changes: Any) -> Plan:
     benchmarks = _benchmarks(suites, settings, where)
     return Plan(
         document=document | {"run": _plain(settings)},
-        targets={name: _target(name, table, where) for name, table in targets.items()},
+        targets={name: _target(name, table, where, recorded=recorded) for name, table in targets.items()},
         references=_references(targets, where),
         cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
         run=settings,
@@ -294,7 +297,7 @@ def _table(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:
     return table
 
 
-def _target(name: str, table: Any, where: str) -> tuple[str, Any]:
+def _target(name: str, table: Any, where: str, *, recorded: bool = False) -> tuple[str, Any]:
     where = f"{where}: targets.{name}"
     if not isinstance(table, dict):
         raise UsageError(f"{where}: expected a table, found {table!r}")
@@ -302,8 +305,14 @@ def _target(name: str, table: Any, where: str) -> tuple[str, Any]:
         kind = KINDS.load(str(table.get("kind", name)))
     except UsageError as error:
         raise UsageError(f"{where}: kind: {error}") from error
-    settings = {key: value for key, value in table.items() if key not in {"kind", "reference"}}
-    return str(table.get("kind", name)), _convert(settings, kind.Settings, where, also=("kind", "reference"))
+    given = {key: value for key, value in table.items() if key not in {"kind", "reference"}}
+    settings = _convert(given, kind.Settings, where, also=("kind", "reference"))
+    if not recorded and hasattr(settings, "refuse_missing_files"):
+        try:
+            settings.refuse_missing_files()
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+    return str(table.get("kind", name)), settings
 
 
 def _references(targets: dict[str, Any], where: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ _STEAL_WARNING = 0.02
 
 def plan_of(run: Run) -> Plan:
     """The plan that the run was made from."""
-    return parse(run.manifest.plan, where=f"run {run.manifest.run_id}")
+    return parse(run.manifest.plan, where=f"run {run.manifest.run_id}", recorded=True)
 
 
 def build(run: Run) -> Report:

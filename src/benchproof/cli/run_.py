@@ -81,7 +81,7 @@ def command(
             document, left_out = plan.counted(document)
             for name in left_out:
                 progress.note(f"target '{name}' cannot count instructions and is left out")
-        given = {"quick": quick, "seed": seed, "blocks": blocks}
+        given: dict[str, Any] = {"quick": quick, "seed": seed, "blocks": blocks}
         changes = {key: value for key, value in given.items() if value is not None}
         wanted = plan.parse(document, where=path.name, **changes)
         if unasked := [key for key in whole.get("gates", {}) if key not in document["gates"]]:

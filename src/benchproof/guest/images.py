@@ -171,7 +171,7 @@ def _segments(image: bytes) -> Iterator[tuple[int, int, int]]:
             if start + size > len(image):
                 raise _damaged(f"a segment ends at byte {start + size} of {len(image)}")
             yield kind, start, size
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise _damaged("its program headers are not in the file") from error
 
 

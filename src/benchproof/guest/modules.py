@@ -50,7 +50,7 @@ def _section(elf: bytes, wanted: bytes) -> bytes:
         sections = list(_sections(elf))
         (index,) = struct.unpack_from("<H", elf, 62)
         _, names_at, _ = sections[index]
-    except (struct.error, IndexError) as error:
+    except (struct.error, OverflowError, IndexError) as error:
         raise NotSupported("a kernel module is damaged", missing="fetch the kernel's package again") from error
     for name, start, size in sections:
         if elf[names_at + name :].startswith(wanted + b"\0"):

@@ -63,7 +63,7 @@ def of_elf(content: bytes) -> Table:
         return Table(())
     try:
         found = sorted(_functions(content), key=lambda each: each.rank)
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (struct.error, OverflowError, IndexError, UnicodeDecodeError) as error:
         raise TargetFailed("the symbols of an ELF file are damaged") from error
     return Table((each.start, each.end, each.name) for each in found)
 

@@ -162,10 +162,13 @@ class Qemu:
                 )
             if self.exact and self.disk is not None:
                 raise UsageError("exact: expected no disk, the host chooses when it answers")
-            if self.disk is not None:
-                disk.parse(self.disk)
             if not 16 << 20 <= self.memory <= 1 << 42:
                 raise UsageError(f"memory: expected 16 MiB to 4 TiB, found {self.memory / 2**20:g} MiB")
+
+        def refuse_missing_files(self) -> None:
+            """Raises UsageError. A plan that was run may be read where its files are not."""
+            if self.disk is not None:
+                disk.parse(self.disk)
             if not self.kernel.startswith(kernels.DEBIAN) and not Path(self.kernel).is_file():
                 what = "a folder" if Path(self.kernel).is_dir() else "no such file"
                 raise UsageError(
