@@ -106,7 +106,10 @@ def _settings(wanted: Plan, *, target: str, against: str, kernels: tuple[str, ..
     exact = {each: msgspec.structs.replace(_qemu_settings(wanted, each), exact=True) for each in chosen}
     if not kernels:
         return exact
-    return {kernel.removeprefix("debian:"): msgspec.structs.replace(exact[name], kernel=kernel) for kernel in kernels}
+    by_kernel = {each.removeprefix("debian:"): msgspec.structs.replace(exact[name], kernel=each) for each in kernels}
+    for settings in by_kernel.values():
+        settings.refuse_missing_files()
+    return by_kernel
 
 
 def _qemu_settings(wanted: Plan, name: str) -> Any:
