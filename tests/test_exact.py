@@ -16,6 +16,7 @@ import pytest
 from benchproof import plan, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.primitive import counted as counted_batches
+from benchproof.document import DEFAULT, document_of
 from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
 from benchproof.guest import exact, snapshot
 from benchproof.model import Completed, Forkable, Measurement, Observation
@@ -260,7 +261,7 @@ def test_a_ratio_of_instructions_to_time_is_refused():
 
 
 def test_the_flag_makes_every_target_exact_that_can_be(tmp_path):
-    document = plan.document_of(plan.DEFAULT)
+    document = document_of(DEFAULT)
     chosen, left_out = plan.counted(document)
     assert list(chosen["targets"]) == ["linux"]
     assert left_out == ("host", "bwrap", "gvisor")

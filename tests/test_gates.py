@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from benchproof import plan, report
 from benchproof.analysis import gate, matrix
 from benchproof.analysis.gate import LEAST_SAMPLES, Gate
 from benchproof.analysis.limit import Limit
+from benchproof.document import DEFAULT
 from benchproof.errors import UsageError
 from benchproof.model import Failed, Invalid, Measurement, Passed, Result, Unsupported, Unverified
 from benchproof.reporters import FORMATS
@@ -221,7 +223,7 @@ PLAN = "[targets.host]\n[targets.again]\nkind = 'host'\n[suites.s]\nbenchmarks =
 
 
 def parsed(gates):
-    return plan.parse(plan.tomllib.loads(PLAN + gates), where="plan.toml")
+    return plan.parse(tomllib.loads(PLAN + gates), where="plan.toml")
 
 
 def gates_of(lines, key="syscall.getpid"):
@@ -302,7 +304,7 @@ def test_a_gate_on_what_the_plan_does_not_measure_is_refused(gates, words):
 
 def test_choosing_benchmarks_or_targets_of_a_plan_leaves_out_the_gates_on_the_others():
     text = "[gates.'syscall.getpid']\nmust_pass = true\n[gates.'ipc.pipe']\nmust_pass = true\ntarget = 'again'"
-    document = plan.tomllib.loads(PLAN + text)
+    document = tomllib.loads(PLAN + text)
 
     def kept(**chosen):
         narrowed = plan.only(document, **{"targets": (), "benchmarks": ()} | chosen)
@@ -318,10 +320,10 @@ def test_the_plans_in_the_page_on_gates_make_sense():
     found = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "gates.md").read_text(), re.DOTALL)
     assert found
     for text in found:
-        assert plan.parse(plan.tomllib.loads(text), where="docs/gates.md").gates
+        assert plan.parse(tomllib.loads(text), where="docs/gates.md").gates
 
 
-@pytest.mark.parametrize("path", sorted(plan.DEFAULT.parent.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(DEFAULT.parent.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_plan_that_is_shipped_makes_sense_and_is_found_by_its_name(path):
     assert plan.load(Path(path.stem)).document["targets"] == plan.load(path).document["targets"]
 

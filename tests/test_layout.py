@@ -18,6 +18,7 @@ ROWS = (
     ("plugins", "process", "noise", "footprint"),
     ("oracles", "probe", "guest", "envelope", "analysis"),
     ("targets", "benchmarks", "reporters", "store"),
+    ("document",),
     ("plan",),
     ("report",),
     ("runner", "verify", "doctor", "explain"),

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import tomllib
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from benchproof import plan
 from benchproof.benchmarks import SUITES
+from benchproof.document import DEFAULT, document_of
 from benchproof.errors import UsageError
 from benchproof.model import WARMUP_BLOCK
 from benchproof.plan import Settings
@@ -155,7 +157,7 @@ def test_a_limit_that_no_invocation_could_meet_or_pass_is_refused(limit):
 
 
 def parsed(text, **changes):
-    return plan.parse(plan.tomllib.loads(text), where="test", **changes)
+    return plan.parse(tomllib.loads(text), where="test", **changes)
 
 
 def test_includes_are_merged_table_by_table_and_the_including_file_has_the_last_word(tmp_path):
@@ -208,7 +210,7 @@ def test_ratios_are_to_the_first_target_unless_the_plan_names_another():
 
 
 def test_only_some_targets_and_benchmarks_of_a_plan_can_be_chosen():
-    document = plan.document_of(plan.DEFAULT)
+    document = document_of(DEFAULT)
     chosen = plan.parse(plan.only(document, targets=("bwrap",), benchmarks=("ipc.pipe",)), where="test")
     assert [case.key[:2] for case in chosen.cases] == [("bwrap", "ipc.pipe")]
 
@@ -330,7 +332,7 @@ def test_whatever_a_file_holds_it_is_a_document_or_a_usage_error(tmp_path_factor
     path = tmp_path_factory.getbasetemp() / f"{os.getpid()}.toml"
     path.write_bytes(content)
     try:
-        plan.document_of(path)
+        document_of(path)
     except UsageError as error:
         assert path.name in str(error)
 

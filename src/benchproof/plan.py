@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -16,18 +14,15 @@ import msgspec
 from benchproof.analysis.gate import Gate, Mode, Statistic
 from benchproof.analysis.limit import Limit, words_for
 from benchproof.benchmarks import BENCHMARKS, SUITES
+from benchproof.document import document_of
 from benchproof.errors import UsageError
 from benchproof.model import Benchmark, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
 from benchproof.quantities import Duration, Share, decode
 from benchproof.targets import KINDS
 
-DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 FULL_BLOCKS = 10
 QUICK_BLOCKS = 6  # the least number of pairs with a 95 % interval
-_INCLUDE_LIMIT = 16
-_PLAN_LIMIT_BYTES = 1 << 20
-
 
 CaseKey = tuple[str, str, str]  # target, benchmark, parameters
 
@@ -230,64 +225,6 @@ def _is_asked(key: str, table: Any, targets: tuple[str, ...], benchmarks: tuple[
     names = [inner for name in benchmarks for inner in SUITES.get(name, (name,))]
     name = _benchmark_of(key, BENCHMARKS.names())
     return not names or name is None or name in names
-
-
-def document_of(path: Path) -> dict[str, Any]:
-    """The plan file, or the plan of that name that comes with benchproof, as a document. Raises UsageError.
-
-    A file that exists wins; includes are resolved.
-    """
-    shipped = {file.stem: file for file in DEFAULT.parent.glob("*.toml")}
-    if os.path.lexists(path):
-        return _read(path, ())
-    try:
-        return _read(shipped.get(str(path), path), ())
-    except UsageError as error:
-        raise UsageError(f"{error}; the plans that need no file: {', '.join(sorted(shipped))}") from error
-
-
-def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
-    name = f"{including[-1].name}: include: {path.name}" if including else str(path)
-    try:
-        resolved = path.resolve()
-        if resolved in including or len(including) > _INCLUDE_LIMIT:
-            circle = " -> ".join(each.name for each in (*including, resolved))
-            raise UsageError(f"{name}: the files include each other in a circle: {circle}")
-        document = tomllib.loads(_content(path).decode())
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, or nesting without end
-        found = "a folder" if isinstance(error, IsADirectoryError) else getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{name}: expected a plan (a TOML file), found: {found}") from error
-    except UnicodeDecodeError as error:
-        at = f"byte {error.object[error.start]:#04x} at offset {error.start}"
-        raise UsageError(f"{name}: expected UTF-8, found {at}") from error
-    except ValueError as error:  # not TOML, a number of thousands of digits, a zero byte in a path
-        raise UsageError(f"{name}: not TOML: {error}") from error
-    path = resolved
-    included = document.pop("include", [])
-    if not isinstance(included, list) or not all(isinstance(name, str) for name in included):
-        raise UsageError(f"{path.name}: include: expected a list of file names, found {included!r}")
-    merged: dict[str, Any] = {}
-    for name in included:
-        merged = _merge(merged, _read(path.parent / name, (*including, path)))
-    return _merge(merged, document)
-
-
-def _content(path: Path) -> bytes:
-    """Raises ValueError for what is too long to be a plan: a device has no end."""
-    with path.open("rb") as file:
-        content = file.read(_PLAN_LIMIT_BYTES + 1)
-    if len(content) > _PLAN_LIMIT_BYTES:
-        raise ValueError(f"longer than {_PLAN_LIMIT_BYTES >> 20} MiB")
-    return content
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merge(base[key], over[key])
-        for key in base.keys() & over.keys()
-        if isinstance(base[key], dict) and isinstance(over[key], dict)
-    }
-    return base | over | both
 
 
 def _table(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:

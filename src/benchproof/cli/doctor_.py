@@ -21,8 +21,9 @@ def command(*, plan_file: Path | None, as_json: bool) -> int:
     import msgspec
 
     from benchproof import doctor, plan, runner
+    from benchproof.document import DEFAULT
 
-    wanted = plan.load(plan_file or plan.DEFAULT)
+    wanted = plan.load(plan_file or DEFAULT)
     findings = []
     with runner.laboratory(runner.prepare_probe(runner.cache_folder())) as lab, runner.interruptible():
         for finding in doctor.examine(wanted, lab):

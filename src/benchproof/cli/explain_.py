@@ -67,12 +67,13 @@ def command(
     no profile or the sum is another.
     """
     from benchproof import explain, plan, runner
+    from benchproof.document import DEFAULT
     from benchproof.reporters.explanation import render
 
     if output is not None and (output.is_dir() or not output.parent.is_dir()):
         what = "a folder" if output.is_dir() else "no such folder"
         raise UsageError(f"--output: expected a file in a folder that exists, found {what}: '{output}'")
-    wanted = plan.load(plan_file or plan.DEFAULT)
+    wanted = plan.load(plan_file or DEFAULT)
     settings = _settings(wanted, target=target, against=against, kernels=kernels)
     question = _question(wanted, benchmark, next(iter(settings)))
     with runner.laboratory(runner.prepare_probe(runner.cache_folder())) as lab, runner.interruptible():

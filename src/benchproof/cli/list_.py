@@ -44,10 +44,12 @@ def _benchmarks() -> list[dict[str, str]]:
 
 
 def _plans() -> list[dict[str, str]]:
-    from benchproof.plan import DEFAULT
+    from benchproof.document import shipped
 
-    files = sorted(DEFAULT.parent.glob("*.toml"))
-    return [{"name": file.stem, "about": file.read_text().partition("\n")[0].removeprefix("# ")} for file in files]
+    return [
+        {"name": name, "about": file.read_text().partition("\n")[0].removeprefix("# ")}
+        for name, file in shipped().items()
+    ]
 
 
 def _about(table: Table, name: str, describe: Callable[[Any], str]) -> str:

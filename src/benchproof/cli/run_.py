@@ -61,6 +61,7 @@ def command(
     """
     from benchproof import plan, report, runner
     from benchproof.cli.progress import Progress
+    from benchproof.document import DEFAULT, document_of
     from benchproof.store import bundle
 
     progress = Progress(sys.stderr)
@@ -73,9 +74,9 @@ def command(
         wanted = report.plan_of(earlier)
         session = runner.resume(earlier, wanted, runner.prepare_probe(runner.cache_folder()), progress)
     else:
-        path = plan_file or plan.DEFAULT
+        path = plan_file or DEFAULT
         chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
-        whole = plan.document_of(path)
+        whole = document_of(path)
         document = plan.only(whole, targets=chosen, benchmarks=benchmarks)
         if exact:
             document, left_out = plan.counted(document)
