@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,9 @@ import pytest
 
 from benchproof import plan, report
 from benchproof.analysis import gate, matrix
-from benchproof.analysis.gate import LEAST_SAMPLES, Gate
+from benchproof.analysis.gate import Gate
 from benchproof.analysis.limit import Limit
+from benchproof.analysis.stats import LEAST_OF
 from benchproof.document import DEFAULT
 from benchproof.errors import UsageError
 from benchproof.model import Failed, Invalid, Measurement, Passed, Result, Unsupported, Unverified
@@ -50,7 +52,7 @@ def a_gate(limit="< 1.2 s", *, statistic="max", **more):
 def judged(asked, *outcomes, blocks=None):
     """The only verdict of a gate on one case, one outcome a block."""
     results = [result(*each) for each in enumerate(outcomes)]
-    (found,) = gate.judge([asked], [CASE], results, blocks=blocks or len(outcomes))
+    (found,) = gate.judge([asked], [CASE], results, blocks=defaultdict(lambda: blocks or len(outcomes)))
     return found
 
 
@@ -111,16 +113,16 @@ def test_median_and_mean_are_over_invocations_and_extremes_over_all_samples(stat
     assert gate.value(statistic, INVOCATIONS) == value
 
 
-@pytest.mark.parametrize("statistic", LEAST_SAMPLES)
+@pytest.mark.parametrize("statistic", LEAST_OF)
 def test_a_percentile_is_an_actual_sample_by_nearest_rank_and_not_the_maximum(statistic):
-    least, percent = LEAST_SAMPLES[statistic], int(statistic[1:])
+    least, percent = LEAST_OF[statistic], float(statistic[1:])
     values = [measured(*map(float, range(least, 0, -2))), measured(*map(float, range(least - 1, 0, -2)))]
     assert gate.value(statistic, values) == percent * least / 100 < least
 
 
-@pytest.mark.parametrize("statistic", LEAST_SAMPLES)
+@pytest.mark.parametrize("statistic", LEAST_OF)
 def test_a_percentile_that_the_samples_cannot_support_does_not_meet_its_gate(statistic):
-    least = LEAST_SAMPLES[statistic]
+    least = LEAST_OF[statistic]
     asked = a_gate("< 1 s", statistic=statistic)
     few, enough = (judged(asked, passed(*[5.0] * (least - 2)), passed(*[5.0] * more)) for more in (1, 2))
     assert (few.verdict, few.figure) == ("not met", None)
@@ -161,7 +163,7 @@ def test_a_run_that_was_ended_early_meets_no_gate():
 def test_a_wrong_answer_of_the_warm_up_block_is_a_wrong_answer():
     results = [result(-1, Failed(violations=("crashed",))), result(0, GOOD)]
     for limit in ("< 1 s", None):
-        (found,) = gate.judge([a_gate(limit)], [CASE], results, blocks=1)
+        (found,) = gate.judge([a_gate(limit)], [CASE], results, blocks=defaultdict(lambda: 1))
         assert found.reason == "failed: crashed (1 of 2)"
 
 
@@ -173,7 +175,7 @@ def test_a_few_invalid_invocations_are_borne_by_a_limit_as_in_the_matrix_but_not
 
 def test_an_invocation_that_was_invalid_and_then_passed_has_passed():
     results = [result(0, Invalid(reason="noise")), result(0, GOOD, attempt=2)]
-    (found,) = gate.judge([a_gate(None)], [CASE], results, blocks=1)
+    (found,) = gate.judge([a_gate(None)], [CASE], results, blocks=defaultdict(lambda: 1))
     assert (found.verdict, found.n, found.figure) == ("met", 1, None)
 
 
@@ -213,7 +215,7 @@ def test_a_gate_speaks_of_every_target_unless_it_names_one():
     cases = [("t", "b", {}, 1), ("u", "b", {}, 1), ("t", "c", {}, 1)]
     results = [result(0, GOOD), result(0, passed(7.0), target="u")]
     for target, expected in ((None, [("t", 5), ("u", 7)]), ("u", [("u", 7)])):
-        found = gate.judge([a_gate(target=target)], cases, results, blocks=1)
+        found = gate.judge([a_gate(target=target)], cases, results, blocks=defaultdict(lambda: 1))
         assert [(each.target, each.figure) for each in found] == expected
 
 
@@ -397,7 +399,7 @@ def test_a_terminal_says_a_long_reason_once_for_gates_in_a_row():
 
 def test_gates_on_one_benchmark_with_several_parameters_are_told_apart():
     cases = [("t", "b", {"size": size, "samples": 3}, 1) for size in (1, 2)]
-    text = FORMATS.load("markdown")(reported(*gate.judge([a_gate()], cases, [], blocks=1)))
+    text = FORMATS.load("markdown")(reported(*gate.judge([a_gate()], cases, [], blocks=defaultdict(lambda: 1))))
     assert "| b size=1 | t |" in text
     assert "| b size=2 | t |" in text
 

@@ -17,7 +17,7 @@ ROWS = (
     ("errors", "quantities", "model"),
     ("plugins", "process", "noise", "footprint"),
     ("oracles", "probe", "guest", "envelope", "analysis"),
-    ("targets", "benchmarks", "reporters", "store"),
+    ("targets", "benchmarks", "importers", "reporters", "store"),
     ("document",),
     ("plan",),
     ("report",),

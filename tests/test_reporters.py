@@ -15,7 +15,7 @@ from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.analysis.stats import Interval
 from benchproof.reporters import FORMATS, layout
 
-RATIO = Comparison(ratio=Interval(estimate=2.0, low=1.9, high=2.1, confidence=0.95, n=6), reading="worse")
+RATIO = Comparison(verdict="slower", ratio=Interval(estimate=2.0, low=1.9, high=2.1, confidence=0.95, n=6))
 
 
 def cell(

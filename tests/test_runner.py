@@ -245,7 +245,7 @@ def test_a_ratio_has_its_interval_from_six_blocks_on(measure):
         assert comparison is not None
         assert comparison.ratio is not None
         assert comparison.ratio.estimate == pytest.approx(2)
-        assert (comparison.ratio.n, comparison.reading) == (6, "worse")
+        assert (comparison.ratio.n, comparison.verdict) == (6, "slower")
 
 
 @pytest.mark.parametrize(("blocks", "words"), [(1, "smoke, no claim"), (5, "description only"), (6, "")])

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-Unit = Literal["ns", "bytes", "bytes/s", "op/s", "instructions", "count", "ratio"]
+Unit = Literal["ns", "bytes", "bytes/s", "op/s", "instructions", "cycles", "count", "ratio"]
 Better = Literal["lower", "higher"]
 Clock = Literal["host", "target", "instructions"]
 Facet = Literal["system", "machine", "authority", "workload", "time"]

@@ -11,7 +11,9 @@ from typing import Any, get_args
 
 import msgspec
 
+from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import Gate, Mode, Statistic
+from benchproof.analysis.invocations import Question, question
 from benchproof.analysis.limit import Limit, words_for
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.document import document_of
@@ -22,6 +24,7 @@ from benchproof.quantities import Duration, Share, decode
 from benchproof.targets import KINDS
 
 FULL_BLOCKS = 10
+DECIDING_BLOCKS = 30  # at most, where measuring ends as soon as everything is decided
 QUICK_BLOCKS = 6  # the least number of pairs with a 95 % interval
 
 CaseKey = tuple[str, str, str]  # target, benchmark, parameters
@@ -54,12 +57,33 @@ class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
     retries: int = 2  # of an invalid invocation
     quick: bool = False
     limits: Limits = Limits()
+    margin: Share = Share(0.02)  # ratios within it are the same
+    fdr: Share = Share(0.05)
+    until_decided: bool = False  # `blocks` is the most, `looks` say when a question may be settled before
+    looks: tuple[Look, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.blocks <= 100_000:
             raise ValueError(f"blocks: expected 1 to 100000, found {self.blocks}")
         if not 0 <= self.retries <= 100:
             raise ValueError(f"retries: expected 0 to 100, found {self.retries}")
+        if not (0 < self.fdr < 1 and self.margin <= 10):
+            raise ValueError(
+                f"expected margin up to 10 and fdr between 0 and 1, found {self.margin:g} and {self.fdr:g}"
+            )
+        if self.looks and not self.until_decided:
+            raise ValueError("looks: expected until_decided = true beside them")
+        ends = [look.blocks for look in self.looks]
+        if ends and (ends != sorted(set(ends)) or ends[-1] != self.blocks):
+            raise ValueError(f"looks: expected rising numbers of blocks up to {self.blocks}, found {ends}")
+        for look in self.looks:
+            if not 2.0**-look.blocks <= look.alpha < 0.5:
+                raise ValueError(f"looks: an error of {look.alpha:g} cannot be reached with {look.blocks} blocks")
+
+    @property
+    def design(self) -> Design:
+        """How the targets are compared."""
+        return Design(margin=float(self.margin), fdr=float(self.fdr), looks=self.looks)
 
 
 class _GateTable(Frozen, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +112,11 @@ class Case(Frozen, frozen=True):
         """The benchmark's fields, as plain values."""
         plain = msgspec.to_builtins(self.benchmark, enc_hook=float)
         return {name: value for name, value in plain.items() if name != "type"}
+
+    @property
+    def question(self) -> Question:
+        """What is asked of every target."""
+        return question(self.name, self.parameters)
 
     @property
     def key(self) -> CaseKey:
@@ -153,8 +182,8 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
     if isinstance(run_table.get("limits"), dict):
         limits = {key: None if value == "any" else value for key, value in run_table["limits"].items()}
         run_table["limits"] = _convert(limits, Limits, f"{where}: run.limits")
-    run_table.setdefault("blocks", QUICK_BLOCKS if run_table.get("quick") is True else FULL_BLOCKS)
-    settings = _convert(run_table, Settings, f"{where}: run")
+    run_table.setdefault("blocks", _usual_blocks(run_table))
+    settings = _with_looks(_convert(run_table, Settings, f"{where}: run"), f"{where}: run")
     if not targets:
         raise UsageError(f"{where}: targets: expected at least one table such as [targets.host], found none")
     seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
@@ -169,6 +198,22 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         seed=seed,
         gates=tuple(_gates(_table(document, "gates", where), list(targets), benchmarks, where)),
     )
+
+
+def _usual_blocks(run_table: dict[str, Any]) -> int:
+    if run_table.get("until_decided") is True:
+        return DECIDING_BLOCKS
+    return QUICK_BLOCKS if run_table.get("quick") is True else FULL_BLOCKS
+
+
+def _with_looks(settings: Settings, where: str) -> Settings:
+    """The boundary is part of the plan before anything is measured."""
+    if not settings.until_decided or settings.looks:
+        return settings
+    try:
+        return msgspec.structs.replace(settings, looks=planned_looks(settings.blocks))
+    except ValueError as error:
+        raise UsageError(f"{where}: until_decided: {error}") from error
 
 
 def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

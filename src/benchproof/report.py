@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 import msgspec
 
 from benchproof import envelope
 from benchproof.analysis import gate, matrix
+from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import Column, Report
 from benchproof.model import Failed, Noise
 from benchproof.plan import Plan, parse
@@ -21,9 +25,11 @@ def plan_of(run: Run) -> Plan:
     return parse(run.manifest.plan, where=f"run {run.manifest.run_id}", recorded=True)
 
 
-def build(run: Run) -> Report:
-    """Every figure of the run, from its results alone."""
+def build(run: Run, *, upto: int | None = None) -> Report:
+    """Every figure of the run, from its results alone; `upto`: as if only so many blocks had been run."""
     plan = plan_of(run)
+    if upto is not None:
+        run = msgspec.structs.replace(run, results=tuple(each for each in run.results if each.block < upto))
     columns = tuple(_column(run, plan, target) for target in plan.targets)
     cases = [(case.target, case.name, case.parameters, case.benchmark.definition.tier) for case in plan.cases]
     # a warm-up is in no figure, but a wrong answer is a wrong answer
@@ -36,8 +42,10 @@ def build(run: Run) -> Report:
             [case for case in cases if (case[0] in plan.exact) == exact],
             results,
             [column for column in columns if column.exact == exact],
+            plan.run.design,
         )
     )
+    due = matrix.blocks_due(rows, plan.run.design, plan.run.blocks)
     cells = [cell for row in rows for cell in row.cells.values()]
     return Report(
         run_id=run.manifest.run_id,
@@ -55,10 +63,12 @@ def build(run: Run) -> Report:
         statuses={
             status: sum(cell.status == status for cell in cells) for status in sorted({cell.status for cell in cells})
         },
-        warnings=tuple(_warnings(run, plan)),
+        warnings=tuple(_warnings(run, plan, due)),
         envelopes={key: each.sections for key, each in run.envelopes.items()},
         section_hashes={key: envelope.section_hashes(each) for key, each in run.envelopes.items()},
-        gates=gate.judge(plan.gates, cases, results, blocks=plan.run.blocks),
+        gates=gate.judge(plan.gates, cases, results, blocks=due),
+        design=plan.run.design,
+        labels=run.manifest.labels,
     )
 
 
@@ -83,9 +93,9 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
     return Column(target=target, reference=reference, envelope=keys[1], context=context, exact=target in plan.exact)
 
 
-def _warnings(run: Run, plan: Plan) -> list[str]:
+def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Question, int]) -> list[str]:
     found = []
-    due = sum(len(plan.schedule(block)) for block in range(plan.run.blocks))
+    due = sum(1 if case.target in plan.exact else blocks_due[case.question] for case in plan.cases)
     if run.manifest.state != "complete":
         found.append(
             f"the run was ended before its last block: {len(run.results)} results of about {due}; go on with --resume"
@@ -96,6 +106,7 @@ def _warnings(run: Run, plan: Plan) -> list[str]:
     for target, key in run.target_envelopes.items():
         if reason := run.envelopes[key].sections.get("machine", {}).get("accel_reason"):
             emulated.setdefault(reason, []).append(target)
+    found += _stopped_early(plan, blocks_due)
     found += [
         f"{', '.join(names)}: emulated, not virtualised: {reason}; its figures compare with nothing native"
         for reason, names in emulated.items()
@@ -109,3 +120,13 @@ def _warnings(run: Run, plan: Plan) -> list[str]:
     if retried:
         found.append(f"{retried} invocations were tried again after an invalid one; every try is in results.jsonl")
     return found
+
+
+def _stopped_early(plan: Plan, due: Mapping[Question, int]) -> list[str]:
+    """What the boundary was, and when it was reached: it was fixed before the first number."""
+    if not plan.run.looks:
+        return []
+    boundary = ", ".join(f"{look.blocks} blocks (one-sided error {look.alpha:.3%})" for look in plan.run.looks)
+    ends = Counter(due.values())
+    reached = ", ".join(f"{count} after {blocks}" for blocks, count in sorted(ends.items()))
+    return [f"looks were planned at {boundary}; of the questions, measuring ended: {reached} blocks"]

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import msgspec
 
 from benchproof import __version__, envelope, noise, report
+from benchproof.analysis import matrix
 from benchproof.errors import (
     Interrupted,
     InvocationError,
@@ -160,15 +161,36 @@ class Session:
             self._note_what_is_settled(result, key)
 
     def run(self) -> Iterator[Result]:
-        """Every invocation that is still to be done, block by block, each on disk before it is yielded."""
-        blocks = [WARMUP_BLOCK, *range(self.plan.run.blocks)]
-        todo = [
-            (block, case) for block in blocks for case in self.plan.schedule(block) if not self.is_done(block, case)
-        ]
-        self.progress.planned([case.target for _, case in todo])
-        for block, case in todo:
-            yield from self.invoke(block, case)
-            self.progress.done(block, case.target, case.name)
+        """Every invocation that is still to be done, block by block, each on disk before it is yielded.
+
+        Where looks are planned, what a look settled is not measured any further.
+        """
+        start = WARMUP_BLOCK
+        for end in [look.blocks for look in self.plan.run.looks] or [self.plan.run.blocks]:
+            cases = self._open_cases(start)
+            if not cases:
+                break
+            todo = [
+                (block, case)
+                for block in range(start, end)
+                for case in self.plan.schedule(block)
+                if case.key in cases and not self.is_done(block, case)
+            ]
+            self.progress.planned([case.target for _, case in todo])
+            for block, case in todo:
+                yield from self.invoke(block, case)
+                self.progress.done(block, case.target, case.name)
+            start = end
+
+    def _open_cases(self, start: int) -> set[CaseKey]:
+        """The cases that more blocks may settle, from what is on record."""
+        if start == WARMUP_BLOCK:
+            return {case.key for case in self.plan.cases}
+        open_questions = matrix.open_questions(report.build(bundle.load(self.out.path), upto=start).rows)
+        found = {case.key for case in self.plan.cases if case.question in open_questions}
+        if found:
+            self.progress.note(f"looked after {start} blocks: {len(open_questions)} questions are not decided yet")
+        return found
 
     def close(self) -> Report:
         """The run is complete: compute its report and seal the bundle."""

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from benchproof.analysis import invocations, stats
+from benchproof.analysis.invocations import Question
 from benchproof.analysis.limit import Limit
 from benchproof.model import Frozen, Measurement, Passed, Result
 
 Statistic = Literal["min", "median", "mean", "p90", "p95", "p99", "max"]
 Mode = Literal["gate", "review", "off"]
 Verdict = Literal["met", "not met", "review", "off"]
-
-LEAST_SAMPLES: dict[Statistic, int] = {"p90": 10, "p95": 20, "p99": 100}  # with fewer, it is the maximum renamed
 
 
 class Gate(Frozen, frozen=True, kw_only=True):
@@ -51,7 +50,7 @@ def judge(
     cases: Sequence[tuple[str, str, Mapping[str, object], int]],
     results: Sequence[Result],
     *,
-    blocks: int,
+    blocks: Mapping[Question, int],
 ) -> tuple[GateVerdict, ...]:
     """Every gate on every case of the plan (target, benchmark, parameters, tier) that it speaks of.
 
@@ -59,10 +58,11 @@ def judge(
     """
     last = invocations.last_tries(results)
     return tuple(
-        _verdict(gate, target, parameters, last.get(invocations.question(benchmark, parameters), {}), blocks)
+        _verdict(gate, target, parameters, last.get(asked, {}), blocks[asked])
         for gate in gates
         for target, benchmark, parameters, _ in cases
         if benchmark == gate.benchmark and gate.target in {None, target}
+        for asked in [invocations.question(benchmark, parameters)]
     )
 
 
@@ -78,11 +78,7 @@ def value(statistic: Statistic, measurements: Sequence[Measurement]) -> float:
     samples = sorted(sample for each in measurements for sample in each.samples)
     if statistic in {"min", "max"}:
         return samples[0 if statistic == "min" else -1]
-    least = LEAST_SAMPLES[statistic]
-    if len(samples) < least:
-        raise ValueError(f"too few samples: {statistic} needs {least}, found {len(samples)}")
-    percent = int(statistic.removeprefix("p"))
-    return samples[-(-percent * len(samples) // 100) - 1]
+    return stats.quantile(samples, statistic)
 
 
 def _verdict(

@@ -18,6 +18,7 @@ UNITS: dict[Unit, dict[str, Decimal]] = {  # base unit -> word -> how many base 
     "bytes/s": {f"{word}/s": factor for word, factor in _SIZES.items()},
     "op/s": {"op/s": Decimal(1), "kop/s": Decimal(10**3), "Mop/s": Decimal(10**6)},
     "instructions": {"instructions": Decimal(1)},
+    "cycles": {"cycles": Decimal(1)},
     "count": {"": Decimal(1)},
     "ratio": {"%": Decimal("0.01")},
 }

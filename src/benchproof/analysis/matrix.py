@@ -6,21 +6,28 @@ There is no total. A cell has a number only if every counted invocation that the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from benchproof.analysis import invocations, stats
-from benchproof.analysis.compare import Comparison, exactly, paired
+from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Question
+from benchproof.analysis.stats import Summary
 from benchproof.model import Better, Frozen, Measurement, Passed, Result, Unit
 
 METHOD = (
     "An invocation gives one value, the median of its samples; a cell is the median of its invocations. "
-    "A ratio is the Hodges-Lehmann estimate over pairs of one block, with the exact Wilcoxon signed-rank interval."
+    "A ratio is the Hodges-Lehmann estimate over pairs of one block, with the exact Wilcoxon signed-rank interval. "
+    "The verdict is faster, slower or same where the interval lies on one side of the margin or within it; claims hold "
+    "among all metrics of a pair of targets after Benjamini and Hochberg."
 )
 _MAD_TO_SD = 1.4826
 _SHORTEST = "its batches differ, the figure is that of the shortest"
+
+
+FloorKey = tuple[Question, str, str]  # question, metric, target
 
 
 class Column(Frozen, frozen=True):
@@ -42,6 +49,8 @@ class Cell(Frozen, frozen=True):
     spread: float | None  # robust SD between invocations, as a share of the median
     comparison: Comparison | None
     notes: tuple[str, ...]
+    values: tuple[float, ...] = ()  # one an invocation, in the order of the blocks
+    summary: Summary | None = None  # of `values`
 
 
 class Row(Frozen, frozen=True):
@@ -76,6 +85,8 @@ class Report(Frozen, frozen=True):
     envelopes: dict[str, dict[str, dict[str, str]]]  # hash -> section -> fact -> value
     section_hashes: dict[str, dict[str, str]]  # hash of an envelope -> section -> hash
     gates: tuple[GateVerdict, ...] = ()
+    design: Design = STANDARD
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     method: str = METHOD
 
 
@@ -90,13 +101,21 @@ def rows(
     cases: Iterable[tuple[str, str, Mapping[str, object], int]],
     results: Sequence[Result],
     columns: Sequence[Column],
+    design: Design = STANDARD,
+    floors: Mapping[FloorKey, float] = MappingProxyType({}),
 ) -> tuple[Row, ...]:
-    """The rows for every case of the plan (target, benchmark, parameters, tier), those without results too."""
+    """The rows for every case of the plan (target, benchmark, parameters, tier), those without results too.
+
+    `floors`: the measured A/A floors, as shares.
+    """
     last = invocations.last_tries(results)
     questions: dict[Question, tuple[str, Mapping[str, object], int]] = {}
     for _, benchmark, parameters, tier in cases:
         questions.setdefault(invocations.question(benchmark, parameters), (benchmark, parameters, tier))
-    return tuple(row for key, question in questions.items() for row in _rows(question, last.get(key, {}), columns))
+    found = [row for key, question in questions.items() for row in _rows(question, last.get(key, {}), columns)]
+    for column in columns:
+        found = _compared(found, column, last, design, floors)
+    return tuple(found)
 
 
 def _rows(
@@ -113,8 +132,6 @@ def _rows(
     found = []
     for metric, example in metrics.items() or [(benchmark, None)]:
         cells = {column.target: _cell(by_target.get(column.target, ()), metric) for column in columns}
-        if example is not None:
-            cells = {column.target: _compared(column, cells, by_target, metric, example.better) for column in columns}
         unit, better = (example.unit, example.better) if example else (None, None)
         found.append(
             Row(
@@ -132,33 +149,57 @@ def _rows(
 
 def _cell(results: Sequence[Result], metric: str) -> Cell:
     status = invocations.status(results)
-    values = list(_values(results, metric).values()) if status == "passed" else []
-    middle = stats.median(values) if values else None
-    spread = stats.mad(values) * _MAD_TO_SD / abs(middle) if middle and len(values) >= stats.LEAST_N else None
+    by_block = values(results, metric) if status == "passed" else {}
+    found = tuple(by_block[block] for block in sorted(by_block))
+    middle = stats.median(found) if found else None
+    spread = stats.mad(found) * _MAD_TO_SD / abs(middle) if middle and len(found) >= stats.LEAST_N else None
     notes = invocations.notes(results)
     if status == "passed" and any(result.evidence.get("statistic") == "minimum" for result in results):
         notes += (_SHORTEST,)
-    return Cell(status=status, n=len(values), median=middle, spread=spread, comparison=None, notes=notes)
+    return Cell(
+        status=status,
+        n=len(found),
+        median=middle,
+        spread=spread,
+        comparison=None,
+        notes=notes,
+        values=found,
+        summary=stats.summary(found) if found else None,
+    )
 
 
 def _compared(
+    rows: Sequence[Row],
     column: Column,
-    cells: Mapping[str, Cell],
-    by_target: Mapping[str, Sequence[Result]],
-    metric: str,
-    better: Better,
-) -> Cell:
-    cell = cells[column.target]
-    both_passed = cell.status == "passed" and cells[column.reference].status == "passed"
-    if column.target == column.reference or column.context or not both_passed:
-        return cell
-    base, new = (_values(by_target[target], metric) for target in (column.reference, column.target))
-    comparison = exactly(base[0], new[0], better) if column.exact else paired(base, new, better)
-    return msgspec.structs.replace(cell, comparison=comparison)
+    last: Mapping[Question, Mapping[str, Sequence[Result]]],
+    design: Design,
+    floors: Mapping[FloorKey, float],
+) -> list[Row]:
+    """The rows, with the column held against its reference wherever both have an answer."""
+    sides: dict[int, Side] = {}
+    found: dict[int, Comparison] = {}
+    for number, row in enumerate(rows):
+        both_passed = all(row.cells[target].status == "passed" for target in (column.reference, column.target))
+        if column.target == column.reference or column.context or not both_passed or row.better is None:
+            continue
+        asked = invocations.question(row.benchmark, row.parameters)
+        base, new = (values(last[asked][target], row.metric) for target in (column.reference, column.target))
+        floor = floors.get((asked, row.metric, column.target))
+        if column.exact:
+            found[number] = exactly(base[0], new[0], row.better)
+        else:
+            sides[number] = Side(base=base, new=new, better=row.better, floor=floor)
+    found |= judge(sides, design)
+    return [_with(row, column.target, found.get(number)) for number, row in enumerate(rows)]
 
 
-def _values(results: Iterable[Result], metric: str) -> dict[int, float]:
-    """One value an invocation: the median of its samples."""
+def _with(row: Row, target: str, comparison: Comparison | None) -> Row:
+    cell = msgspec.structs.replace(row.cells[target], comparison=comparison)
+    return msgspec.structs.replace(row, cells=row.cells | {target: cell})
+
+
+def values(results: Iterable[Result], metric: str) -> dict[int, float]:
+    """One value an invocation, by block: the median of its samples."""
     return {
         result.block: stats.median(measurement.samples)
         for result in results
@@ -166,3 +207,28 @@ def _values(results: Iterable[Result], metric: str) -> dict[int, float]:
         for measurement in result.outcome.measurements
         if measurement.metric == metric
     }
+
+
+def open_questions(rows: Iterable[Row]) -> set[Question]:
+    """The questions with a comparison that more blocks may decide."""
+    return {
+        invocations.question(row.benchmark, row.parameters)
+        for row in rows
+        for cell in row.cells.values()
+        if cell.comparison is not None and cell.comparison.verdict == "undecided"
+    }
+
+
+def blocks_due(rows: Iterable[Row], design: Design, blocks: int) -> dict[Question, int]:
+    """How many blocks each question needed: those of the look that decided its last comparison, or all."""
+    rows = list(rows)
+    undecided = open_questions(rows)
+    due: dict[Question, int] = {}
+    for row in rows:
+        asked = invocations.question(row.benchmark, row.parameters)
+        looks = [
+            cell.comparison.looks[-1].blocks for cell in row.cells.values() if cell.comparison and cell.comparison.looks
+        ]
+        most = blocks if asked in undecided or not design.looks else max(looks, default=blocks)
+        due[asked] = max(due.get(asked, 0), most)
+    return due

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
+from bisect import bisect_right
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cache
 
 from benchproof.model import Frozen
 
 LEAST_N = 6  # with fewer pairs no two-sided 95 % interval of ranks exists: 2 / 2**5 > 5 %
 CONFIDENCE = 0.95
+_EXACT_N = 120  # beyond, the normal approximation of the rank sum is right to 4 digits
 
 
 class Interval(Frozen, frozen=True):
@@ -21,6 +25,52 @@ class Interval(Frozen, frozen=True):
     high: float
     confidence: float
     n: int
+
+
+QUANTILE = "nearest rank (Hyndman and Fan, type 1): a value that was measured, never interpolated"
+LEAST_OF = {"p90": 10, "p95": 20, "p99": 100, "p99.9": 1000}  # with fewer, it is the maximum renamed
+
+
+class Summary(Frozen, frozen=True, kw_only=True):
+    """What n values amount to, in their unit. A figure that n does not support is absent, with the reason."""
+
+    n: int
+    median: float
+    min: float
+    max: float
+    mean: float
+    sd: float | None = None  # of the values, n - 1 in the denominator
+    mad: float | None = None
+    cv: float | None = None  # sd / mean
+    quantiles: dict[str, float]
+    absent: dict[str, str]  # figure -> why it is not there
+    definition: str = QUANTILE
+
+
+def summary(values: Sequence[float]) -> Summary:
+    """The summary of at least one value."""
+    n, mean = len(values), statistics.fmean(values)
+    sd = statistics.stdev(values) if n > 1 else None
+    return Summary(
+        n=n,
+        median=median(values),
+        min=min(values),
+        max=max(values),
+        mean=mean,
+        sd=sd,
+        mad=mad(values) if n > 1 else None,
+        cv=sd / mean if sd is not None and mean > 0 else None,
+        quantiles={name: quantile(values, name) for name, least in LEAST_OF.items() if n >= least},
+        absent={name: f"needs n >= {least}, found {n}" for name, least in LEAST_OF.items() if n < least},
+    )
+
+
+def quantile(values: Sequence[float], name: str) -> float:
+    """`p95` and the like by nearest rank. Raises ValueError where there are too few values."""
+    if len(values) < LEAST_OF[name]:
+        raise ValueError(f"too few samples: {name} needs {LEAST_OF[name]}, found {len(values)}")
+    rank = math.ceil(Decimal(name.removeprefix("p")) * len(values) / 100)
+    return sorted(values)[rank - 1]
 
 
 def median(values: Sequence[float]) -> float:
@@ -37,38 +87,66 @@ def hodges_lehmann(values: Sequence[float], *, confidence: float = CONFIDENCE) -
     rank = _critical_rank(n, confidence)
     if n < LEAST_N or rank is None:
         return None
-    walsh = sorted((values[i] + values[j]) / 2 for i in range(n) for j in range(i, n))
+    walsh = walsh_averages(values)
     return Interval(estimate=median(walsh), low=walsh[rank], high=walsh[-1 - rank], confidence=confidence, n=n)
+
+
+def walsh_averages(values: Sequence[float]) -> list[float]:
+    """The means of all pairs, each value with itself too, in ascending order."""
+    return sorted((values[i] + values[j]) / 2 for i in range(len(values)) for j in range(i, len(values)))
+
+
+def wilcoxon_p(values: Sequence[float], *, above: float) -> float:
+    """One-sided p of the signed-rank test of "the centre is at most `above`"; what equals `above` speaks for it.
+
+    The dual of the interval: `hodges_lehmann(...).low > above` exactly where this is within its tail.
+    """
+    return wilcoxon_tail(walsh_averages(values), len(values), above=above)
+
+
+def wilcoxon_tail(walsh: Sequence[float], n: int, *, above: float) -> float:
+    """The same from the ascending Walsh averages of n values."""
+    return _cumulative(n)[bisect_right(walsh, above)] if n else 1.0
 
 
 @cache
 def _critical_rank(n: int, confidence: float) -> int | None:
     """How many Walsh averages may be cut off at each end; None if not even the extremes give the confidence."""
-    tail = (1 - confidence) / 2 * 2**n
-    below = 0
-    for rank, count in enumerate(_rank_sum_counts(n)):
-        below += count
-        if below > tail:
-            return rank - 1 if rank else None
-    return None
+    rank = bisect_right(_cumulative(n), (1 - confidence) / 2 * (1 + 1e-12)) - 1
+    return rank if rank >= 0 else None
 
 
-def _rank_sum_counts(n: int) -> list[int]:
-    """In how many of the 2**n sign patterns the positive ranks sum up to 0, 1, 2, ..."""
-    counts = [1]
+@cache
+def _cumulative(n: int) -> list[float]:
+    """P(rank sum <= 0, 1, 2, ...) where each of n ranks is positive with probability 1/2; exact up to rounding."""
+    if n > _EXACT_N:
+        return _approximated(n)
+    chances = [1.0]
     for rank in range(1, n + 1):
-        longer = counts + [0] * rank
-        for total, count in enumerate(counts):
-            longer[total + rank] += count
-        counts = longer
-    return counts
+        chances = [
+            (chances[total] if total < len(chances) else 0.0) / 2
+            + (chances[total - rank] if total >= rank else 0.0) / 2
+            for total in range(len(chances) + rank)
+        ]
+    return list(itertools.accumulate(chances))
+
+
+def _approximated(n: int) -> list[float]:
+    """By the normal distribution, with the correction for continuity."""
+    mean, sd = n * (n + 1) / 4, math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+    normal = statistics.NormalDist(mean, sd)
+    return [normal.cdf(total + 0.5) for total in range(n * (n + 1) // 2 + 1)]
 
 
 def ratio(base: Sequence[float], new: Sequence[float]) -> Interval | None:
     """`new / base` of pairs, as the Hodges-Lehmann estimate on logarithms. None if any value is not positive."""
     if any(value <= 0 for value in (*base, *new)):
         return None
-    shift = hodges_lehmann([math.log(after / before) for before, after in zip(base, new, strict=True)])
+    return exponential(hodges_lehmann([math.log(after / before) for before, after in zip(base, new, strict=True)]))
+
+
+def exponential(shift: Interval | None) -> Interval | None:
+    """An interval of logarithms as one of ratios."""
     if shift is None:
         return None
     low, estimate, high = map(math.exp, (shift.low, shift.estimate, shift.high))

@@ -48,6 +48,8 @@ class Progress:
         """The target of each invocation to come, in order."""
         self._left.update(targets)
         self._last_s = time.monotonic()
+        if self._bar is not None:  # of the blocks until the last look
+            self._bar.stop()
         if not self._stream.isatty():
             self._say(f"{len(targets)} invocations to do")
             return

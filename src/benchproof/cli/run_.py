@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchproof.cli import find_run, home_option, json_option
 from benchproof.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchproof.plan import Plan
 
 _EPILOG = """\b
 Examples:
@@ -19,6 +23,7 @@ Examples:
   benchproof run --exact --suite primitive       instructions of a Linux guest, to the last digit
   benchproof run --plan sandbox-gates            life cycle and fork of a Linux guest, held against limits
   benchproof run --plan kernel-vs-kernel         Debian's Linux 6.12 against its 6.1, timed and counted
+  benchproof run --until-decided --margin "5 %"  blocks until each ratio is faster, slower or the same; 30 at most
   benchproof run --resume last                   go on where a run was ended
 """
 
@@ -37,6 +42,12 @@ Examples:
 @click.option("--exact", is_flag=True, help="Count instructions in place of time, on the targets that can.")
 @click.option("--quick/--full", default=None, help="Fewer samples and 6 blocks, or all. Without a plan: quick.")
 @click.option("--blocks", type=int, help="Invocations of each case; 10 by default, 6 with --quick.")
+@click.option(
+    "--until-decided",
+    is_flag=True,
+    help="Stop measuring a question at the first planned look that decides it; --blocks is the most, 30 by default.",
+)
+@click.option("--margin", help="What counts as the same, such as '2 %' (the default).")
 @click.option("--seed", type=int, help="Of the order of invocations; drawn and recorded by default.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was ended.")
 @home_option
@@ -49,6 +60,8 @@ def command(
     exact: bool,
     quick: bool | None,
     blocks: int | None,
+    until_decided: bool,
+    margin: str | None,
     seed: int | None,
     resume: str | None,
     home: Path,
@@ -59,41 +72,58 @@ def command(
     Exit status 0 if every answer was right and every gate of the plan was met, 1 if one was not, 3 if nothing could
     be measured.
     """
-    from benchproof import plan, report, runner
+    from benchproof import report, runner
     from benchproof.cli.progress import Progress
-    from benchproof.document import DEFAULT, document_of
+    from benchproof.document import DEFAULT
     from benchproof.store import bundle
 
     progress = Progress(sys.stderr)
-    if resume is not None and (
-        plan_file or targets or benchmarks or exact or quick is not None or blocks or seed is not None
-    ):
-        raise UsageError("--resume goes on with the plan of the run; it takes none of the options that change a plan")
+    changes = {"quick": quick, "seed": seed, "blocks": blocks, "margin": margin, "until_decided": until_decided or None}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    probe = runner.prepare_probe(runner.cache_folder())
     if resume is not None:
+        if plan_file or targets or benchmarks or exact or changes:
+            raise UsageError(
+                "--resume goes on with the plan of the run; it takes none of the options that change a plan"
+            )
         earlier = bundle.load(find_run(home, resume))
-        wanted = report.plan_of(earlier)
-        session = runner.resume(earlier, wanted, runner.prepare_probe(runner.cache_folder()), progress)
+        session = runner.resume(earlier, report.plan_of(earlier), probe, progress)
     else:
-        path = plan_file or DEFAULT
         chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
-        whole = document_of(path)
-        document = plan.only(whole, targets=chosen, benchmarks=benchmarks)
-        if exact:
-            document, left_out = plan.counted(document)
-            for name in left_out:
-                progress.note(f"target '{name}' cannot count instructions and is left out")
-        given: dict[str, Any] = {"quick": quick, "seed": seed, "blocks": blocks}
-        changes = {key: value for key, value in given.items() if value is not None}
-        wanted = plan.parse(document, where=path.name, **changes)
-        if unasked := [key for key in whole.get("gates", {}) if key not in document["gates"]]:
-            progress.note(f"gates that are not judged, their target or benchmark was not chosen: {', '.join(unasked)}")
-        session = runner.begin(wanted, home, runner.prepare_probe(runner.cache_folder()), progress)
+        path = plan_file or DEFAULT
+        wanted = _plan(path, chosen, benchmarks, exact=exact, changes=changes, note=progress.note)
+        session = runner.begin(wanted, home, probe, progress)
     with progress, session as running:
         progress.began(running.out.path)
         for _ in running.run():
             pass
         result = running.close()
     return show(result, running.out.path, as_json=as_json)
+
+
+def _plan(
+    path: Path,
+    targets: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    *,
+    exact: bool,
+    changes: dict[str, Any],
+    note: Callable[[str], None],
+) -> Plan:
+    """The plan that the arguments ask for; what was left out is noted."""
+    from benchproof import plan
+    from benchproof.document import document_of
+
+    whole = document_of(path)
+    document = plan.only(whole, targets=targets, benchmarks=benchmarks)
+    if exact:
+        document, left_out = plan.counted(document)
+        for name in left_out:
+            note(f"target '{name}' cannot count instructions and is left out")
+    wanted = plan.parse(document, where=path.name, **changes)
+    if unasked := [key for key in whole.get("gates", {}) if key not in document["gates"]]:
+        note(f"gates that are not judged, their target or benchmark was not chosen: {', '.join(unasked)}")
+    return wanted
 
 
 def show(result: Any, path: Path, *, as_json: bool) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 
+from benchproof.analysis.compare import Comparison
 from benchproof.analysis.matrix import Report
 
 _HEAD = (
     *("run_id", "benchmark", "metric", "unit", "better", "target", "status", "n", "median", "spread"),
-    *("reference", "ratio", "ratio_low", "ratio_high", "confidence", "notes"),
+    *("reference", "ratio", "ratio_low", "ratio_high", "confidence", "difference", "verdict", "reason", "notes"),
 )
 
 
@@ -21,12 +22,6 @@ def render(report: Report) -> str:
     columns = {column.target: column for column in report.columns}
     for row in report.rows:
         for target, cell in row.cells.items():
-            ratio = cell.comparison.ratio if cell.comparison else None
-            compared = (
-                (columns[target].reference, ratio.estimate, ratio.low, ratio.high, ratio.confidence)
-                if ratio
-                else ("",) * 5
-            )
             known = (
                 report.run_id,
                 row.benchmark,
@@ -37,5 +32,14 @@ def render(report: Report) -> str:
                 cell.status,
                 cell.n,
             )
+            compared = _compared(columns[target].reference, cell.comparison)
             writer.writerow((*known, cell.median, cell.spread, *compared, "; ".join(cell.notes)))
     return text.getvalue()
+
+
+def _compared(reference: str, comparison: Comparison | None) -> tuple[object, ...]:
+    if comparison is None:
+        return ("",) * 8
+    ratio, difference = comparison.ratio, comparison.difference
+    figures = (ratio.estimate, ratio.low, ratio.high, ratio.confidence) if ratio else ("",) * 4
+    return reference, *figures, difference.estimate if difference else "", comparison.verdict, comparison.reason

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from benchproof.analysis import compare
 from benchproof.analysis.gate import GateVerdict, Verdict
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.model import Unit
@@ -16,6 +17,7 @@ _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
     "bytes/s": ((1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1, "B/s")),
     "op/s": ((1e6, "Mop/s"), (1e3, "kop/s"), (1, "op/s")),
 }
+SIGNS: dict[compare.Verdict, str] = {"faster": "+", "slower": "-", "same": "=", "undecided": "~", "incomparable": "!"}
 OTHER_SCALE = ((1.0, ""),)
 NOISY_SPREAD = 0.15  # robust coefficient of variation above which a cell shows it
 
@@ -60,17 +62,19 @@ def figure_text(cell: Cell, divisor: float, unit: Unit | None) -> str:
 
 
 def ratio_text(cell: Cell) -> str:
-    """The ratio with its interval; `~` says that the interval holds 1."""
+    """The ratio with its interval, in front of it the verdict as a sign."""
     comparison = cell.comparison
-    if comparison is None or comparison.ratio is None:
+    if comparison is None or (interval := comparison.ratio or comparison.difference) is None:
         return ""
-    interval = comparison.ratio
-    sign = {"better": "+", "worse": "-", "~": "~"}[comparison.reading]
+    sign = SIGNS[comparison.verdict]
     if comparison.difference is not None:
-        if not comparison.difference:
+        if not (interval.low or interval.high) and comparison.difference.confidence == 1:
             return f"{sign} none"
-        more = count(abs(comparison.difference))
-        return f"{sign} {more} {'more' if comparison.difference > 0 else 'fewer'} ({interval.estimate:.4f}x)"
+        change = comparison.difference
+        more = f"{count(abs(change.estimate))} {'more' if change.estimate > 0 else 'fewer'}"
+        if comparison.ratio is not None:
+            return f"{sign} {more} ({comparison.ratio.estimate:.4f}x)"
+        return f"{sign} {more} [{count(change.low)}, {count(change.high)}]"
     low, estimate, high = (_ratio(value) for value in (interval.low, interval.estimate, interval.high))
     return f"{sign} {estimate}x [{low}, {high}]"
 
@@ -213,7 +217,8 @@ def coverage(report: Report) -> str:
 def _timed_legend(report: Report) -> str:
     return (
         f"Medians of {report.blocks} invocations, each verified; beneath, the ratio to the target behind the slash "
-        f"with its 95 % interval (+ better, - worse, ~ the interval holds 1); ± is the robust spread between "
+        f"with its {1 - 2 * report.design.alpha:.0%} interval and the verdict against a margin of "
+        f"{report.design.margin:.3g} (+ faster, - slower, = same, ~ undecided); ± is the robust spread between "
         f"invocations where it is over {NOISY_SPREAD:.0%}."
     )
 
@@ -221,5 +226,5 @@ def _timed_legend(report: Report) -> str:
 _COUNTED = (
     "Instructions of one operation, the guest's kernel included, counted twice and the same to the last digit: those "
     "of most batches, or of the shortest where a note says that they differ; beneath, how many more or fewer than the "
-    "target behind the slash (+ better, - worse, ~ none). Never compared with time."
+    "target behind the slash (+ better, - worse, = none). Never compared with time."
 )

@@ -12,7 +12,7 @@ from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.model import Unit
 from benchproof.reporters import layout
 
-_COLOURS = {"better": "green", "worse": "red", "~": "dim"}
+_COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
 _GATE_STYLES = {"met": "green", "not met": "red", "review": "yellow", "off": "dim"}
 
 
@@ -74,9 +74,10 @@ def _cell(cell: Cell, divisor: float, unit: Unit | None) -> str:
     number = layout.figure_text(cell, divisor, unit)
     if cell.median is None:
         return f"[yellow]{number}[/]"
-    if cell.comparison is None or cell.comparison.ratio is None:
+    ratio = layout.ratio_text(cell)
+    if cell.comparison is None or not ratio:
         return number
-    return f"{number}\n[{_COLOURS[cell.comparison.reading]}]{escape(layout.ratio_text(cell))}[/]"
+    return f"{number}\n[{_COLOURS[cell.comparison.verdict] or 'default'}]{escape(ratio)}[/]"
 
 
 def _status(row: Row) -> str:

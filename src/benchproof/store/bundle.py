@@ -50,6 +50,7 @@ class Manifest(Frozen, frozen=True):
     seed: int
     definitions: list[dict[str, Any]]
     files: dict[str, str]  # path within the run -> sha256; of the growing files only once the run is complete
+    labels: dict[str, str] = msgspec.field(default_factory=dict)  # commit, branch, tag and the user's own
     seal: str = ""  # sha256 of this manifest with an empty seal
 
 
