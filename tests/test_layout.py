@@ -9,6 +9,8 @@ from pathlib import Path
 
 import benchproof
 from benchproof.benchmarks import BENCHMARKS
+from benchproof.importers import FORMATS as IMPORT_FORMATS
+from benchproof.importers import Format
 from benchproof.reporters import FORMATS
 from benchproof.targets import KINDS
 
@@ -61,6 +63,7 @@ def test_no_relative_imports_hide_from_this_test():
 def test_every_line_of_every_table_loads():
     for table in (KINDS, BENCHMARKS, FORMATS):
         assert all(callable(table.load(name)) for name in table.names())
+    assert all(isinstance(IMPORT_FORMATS.load(name), Format) for name in IMPORT_FORMATS.names())
 
 
 def test_no_plan_can_name_the_fake_target():

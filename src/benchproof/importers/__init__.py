@@ -1,17 +1,27 @@
 """Readers of other tools' files: one file each, and one line here or in the entry point group `benchproof.importers`.
 
-A reader is a function `read(content, name) -> Imported`. Nothing that it returns is verified: no oracle of ours saw the
-work. It launders nothing: a failure that a tool wrote down as a number is `Failed`, a skipped part `Unsupported`, a cut
-output `Invalid`, and what a tool published without its samples is named as the statistic that it is.
+A line names a `Format`: a pure `read(content, name)`, and a `sniff` that says whether a file looks like one of it.
+Nothing that a reader returns is verified: no oracle of ours saw the work. It launders nothing: a failure that a tool
+wrote down as a number is `Failed`, a skipped part `Unsupported`, a cut output `Invalid`, and what a tool published
+without its samples is named as the statistic that it is.
+
+Names: a benchmark is `tool.what` (`kevlar.getpid`, `fio.job`), a metric `tool.what.quantity` (`kevlar.getpid.latency`),
+a statistic without its samples `tool.what.quantity.published_median`, one sample each, its n in the evidence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchproof.errors import UsageError
+import msgspec
+
+from benchproof.errors import UsageError, one_line
 from benchproof.model import Failed, Frozen, Invalid, Unsupported, Unverified
 from benchproof.plugins import Table
+
+_NAME_LIMIT = 1000  # characters of one name or value that is kept of a foreign file
+_KEPT = ("host", "machine", "system", "probe", "authority")  # the sections of an envelope
 
 
 class Found(Frozen, frozen=True, kw_only=True):
@@ -29,7 +39,7 @@ class Found(Frozen, frozen=True, kw_only=True):
 
 
 class Imported(Frozen, frozen=True, kw_only=True):
-    """A whole foreign file. `facts` and `labels` hold only what the file itself states."""
+    """One run that a foreign file tells of. `facts` and `labels` hold only what the file itself states."""
 
     tool: str
     version: str  # of the tool or its format; empty where the file does not say
@@ -42,6 +52,20 @@ class Imported(Frozen, frozen=True, kw_only=True):
     ]  # what a reader of the figures must know: units that were put right, data that is implausible
 
 
+class Glimpse(Frozen, frozen=True):
+    """What a file is recognised by."""
+
+    head: str  # its first 64 KiB, whatever is no UTF-8 replaced
+    document: Any  # the whole file as JSON, None where it is none
+
+
+class Format(Frozen, frozen=True):
+    """How to recognise and read the files of one tool. `read`: one entry for each run that the file tells of."""
+
+    sniff: Callable[[Glimpse], bool]
+    read: Callable[[bytes, str], tuple[Imported, ...]]  # content, name of the file; raises Unreadable
+
+
 class Unreadable(UsageError):  # noqa: N818 - what the file is
     """A foreign file that is cut, damaged or not of this format. Nothing of it is kept."""
 
@@ -50,3 +74,34 @@ class Unreadable(UsageError):  # noqa: N818 - what the file is
 
 
 FORMATS = Table(group="benchproof.importers", what="import format", own={})
+
+
+def read_as(form: str, content: bytes, name: str) -> tuple[Imported, ...]:
+    """The runs of a file of that format, each of them whole and free of contradictions. Raises Unreadable."""
+    form_of: Format = FORMATS.load(form)
+    runs = form_of.read(content, name)
+    if not runs or not all(run.results for run in runs):
+        raise Unreadable(name, "", f"it holds no result of {form}")
+    for run in runs:
+        for problem in _contradictions(run):
+            raise Unreadable(name, "", problem)
+    return runs
+
+
+def _contradictions(run: Imported) -> Iterator[str]:
+    """Whatever a later reader of the run would stumble over."""
+    seen: set[tuple[str, str, bytes, int]] = set()
+    for each in run.results:
+        what = f"{each.benchmark} of '{each.target}', invocation {each.block}"
+        key = (each.target, each.benchmark, msgspec.json.encode(each.parameters, order="sorted"), each.block)
+        if key in seen:
+            yield f"{what}: it is there twice, and which one counts is not known"
+        seen.add(key)
+        metrics = [m.metric for m in each.outcome.measurements] if isinstance(each.outcome, Unverified) else []
+        if len(metrics) != len(set(metrics)):
+            yield f"{what}: two measurements have one name"
+        for text in (each.target, each.benchmark, *metrics, *each.evidence.values(), *run.labels.values()):
+            if len(text) > _NAME_LIMIT:
+                yield f"{what}: a name or value of {len(text)} characters (most: {_NAME_LIMIT})"
+    for section in run.facts.keys() - set(_KEPT):
+        yield f"facts of '{one_line(section)}', which is no section of an envelope"
