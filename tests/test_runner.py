@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import Any
 
@@ -274,3 +275,60 @@ def test_every_kind_of_target_has_settings_that_refuse_unknown_keys():
     for name in KINDS.names():
         with pytest.raises(msgspec.ValidationError, match="unknown field"):
             msgspec.convert({"frobnicate": 1}, KINDS.load(name).Settings)
+
+
+# ---- planned looks ----
+
+DECIDING = {"until_decided": True, "blocks": 30}
+SLOW = completed(transcript(samples=(2000, 2020, 1980), wall_ns=10_000))
+
+
+def test_measuring_ends_at_the_first_planned_look_that_decides(measure):
+    run = measure(a=always(GOOD), b=always(SLOW), changes=DECIDING)
+    assert {result.block for result in run.results} == set(range(10))
+    built = report.build(run)
+    assert {row.cells["b"].comparison.verdict for row in built.rows} == {"slower"}
+    assert [look.blocks for look in built.design.looks] == [10, 20, 30]
+    assert run.manifest.plan["run"]["looks"][0] == {"blocks": 10, "alpha": 0.002}
+    assert any("2 after 10 blocks" in warning for warning in built.warnings)
+    assert verify(run.path).problems == ()
+
+
+def test_only_what_is_not_decided_is_measured_further(measure):
+    """The second question is answered at random between 1 and 1.06 times the reference's: it stays at the edge."""
+    chance = random.Random(7)
+
+    def at_the_edge(argv, _stdin, _files):
+        factor = chance.choice((0.97, 1.07)) if "7" in argv else 1
+        return completed(transcript(samples=tuple(round(each * factor) for each in (1000, 1010, 990))))
+
+    run = measure(a=always(GOOD), b=at_the_edge, changes=DECIDING)
+    blocks = Counter(result.parameters["samples"] for result in run.results if result.target == "b")
+    assert blocks == {40: 10, 7: 30}
+    built = report.build(run)
+    verdicts = {row.parameters["samples"]: row.cells["b"].comparison for row in built.rows}
+    assert (verdicts[40].verdict, verdicts[7].verdict) == ("same", "undecided")
+    assert [glance.blocks for glance in verdicts[7].looks] == [10, 20, 30]
+    assert not any("ended before its last block" in warning for warning in built.warnings)
+    assert verify(run.path).problems == ()
+
+
+def test_a_run_that_was_ended_between_two_looks_comes_to_the_same_decision(measure, tmp_path, monkeypatch, host_probe):
+    run = measure(a=always(GOOD), b=always(SLOW), changes=DECIDING, complete=False)
+    lines = (run.path / bundle.RESULTS).read_bytes().splitlines(keepends=True)
+    (run.path / bundle.RESULTS).write_bytes(b"".join(lines[:17]))
+    made = {"a": Fake(always(GOOD)), "b": Fake(always(SLOW))}
+    monkeypatch.setattr(plan.Plan, "make_target", lambda _plan, name, _lab: made[name])
+    cut = bundle.load(run.path)
+    with runner.resume(cut, report.plan_of(cut), host_probe, Silent()) as session:
+        for _ in session.run():
+            pass
+        built = session.close()
+    assert {row.cells["b"].comparison.verdict for row in built.rows} == {"slower"}
+    assert Counter(result.block for result in bundle.load(run.path).results) == dict.fromkeys(range(10), 4)
+    assert verify(run.path).problems == ()
+
+
+def test_what_cannot_be_compared_does_not_keep_a_run_going(measure):
+    run = measure(a=always(GOOD), b=always(NotSupported("no such call")), changes=DECIDING)
+    assert {result.block for result in run.results if result.target == "a"} == set(range(10))

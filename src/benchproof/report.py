@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from benchproof import envelope
-from benchproof.analysis import gate, matrix
+from benchproof.analysis import gate, invocations, matrix
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import Column, Report
-from benchproof.model import Failed, Noise
+from benchproof.analysis.versus import Half
+from benchproof.model import Facet, Failed, Noise
 from benchproof.plan import Plan, parse
 from benchproof.store.bundle import Run
 
-__all__ = ["Report", "build", "encoded", "plan_of"]
+__all__ = ["Report", "build", "encoded", "half", "plan_of", "undeclared"]
 
 _STEAL_WARNING = 0.02
 
@@ -70,6 +71,38 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         design=plan.run.design,
         labels=run.manifest.labels,
     )
+
+
+def half(run: Run, target: str, found: Report) -> Half:
+    """One target of a run as a side of a comparison; `found` is the report of that run."""
+    rows = {
+        (invocations.question(row.benchmark, row.parameters), row.metric): row
+        for row in found.rows
+        if target in row.cells
+    }
+    last = invocations.last_tries(run.results)
+    return Half(
+        run_id=run.manifest.run_id,
+        target=target,
+        exact=any(column.exact for column in found.columns if column.target == target),
+        complete=run.manifest.state == "complete",
+        envelope=run.target_envelopes.get(target, ""),
+        rows=rows,
+        values={
+            (asked, metric): matrix.values(last.get(asked, {}).get(target, ()), metric)
+            for (asked, metric), row in rows.items()
+            if row.cells[target].status == "passed"
+        },
+    )
+
+
+def undeclared(base: tuple[Run, str], new: tuple[Run, str], *, vary: Iterable[Facet]) -> tuple[str, ...]:
+    """The facts that forbid a comparison of two targets (run, name), because they were not declared to vary."""
+    for run, target in (base, new):
+        if target not in run.target_envelopes:
+            return (f"{run.manifest.run_id}/{target} could not be started and is not described",)
+    one, other = (run.envelopes[run.target_envelopes[target]] for run, target in (base, new))
+    return tuple(str(each) for each in envelope.differences(one, other, vary=vary) if not each.allowed)
 
 
 def _label(plan: Plan) -> str:

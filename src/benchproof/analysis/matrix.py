@@ -15,7 +15,7 @@ from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exac
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.stats import Summary
-from benchproof.model import Better, Frozen, Measurement, Passed, Result, Unit
+from benchproof.model import Better, Facet, Frozen, Measurement, Passed, Result, Unit
 
 METHOD = (
     "An invocation gives one value, the median of its samples; a cell is the median of its invocations. "
@@ -74,7 +74,7 @@ class Report(Frozen, frozen=True):
     state: str
     blocks: int
     label: str  # "smoke, no claim" and the like; empty if the run supports intervals
-    vary: tuple[str, ...]
+    vary: tuple[Facet, ...]
     seed: int
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]

@@ -19,6 +19,7 @@ from benchproof.errors import BenchproofError, UsageError, one_line
 _VERBS = {
     "doctor": "what this machine can measure, and how to get the rest",
     "run": "measure, and print what was found",
+    "compare": "two targets or two runs: faster, slower, the same or undecided, metric by metric",
     "explain": "why it costs that, and why two systems differ: instructions by function",
     "report": "show a run again, in another format",
     "verify": "compute every hash, verdict and figure of a run anew",
@@ -65,6 +66,7 @@ def benchproof() -> None:
     \b
     benchproof run                      measure what this machine can start
     benchproof run --plan kernels.toml  measure what a plan says
+    benchproof compare RUN RUN          what became faster or slower, and how sure that is
     benchproof explain syscall.getpid   where its instructions go, function by function
     benchproof report RUN --format csv  the same figures for a spreadsheet
     benchproof verify RUN               is it what it claims to be?

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchproof.analysis import compare
+from benchproof.analysis.compare import Comparison
 from benchproof.analysis.gate import GateVerdict, Verdict
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.model import Unit
@@ -61,9 +62,8 @@ def figure_text(cell: Cell, divisor: float, unit: Unit | None) -> str:
     return figure(cell.median / divisor) + noisy
 
 
-def ratio_text(cell: Cell) -> str:
+def ratio_text(comparison: Comparison | None) -> str:
     """The ratio with its interval, in front of it the verdict as a sign."""
-    comparison = cell.comparison
     if comparison is None or (interval := comparison.ratio or comparison.difference) is None:
         return ""
     sign = SIGNS[comparison.verdict]

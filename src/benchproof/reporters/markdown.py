@@ -57,7 +57,7 @@ def _cell(cell: Cell, divisor: float, unit: Unit | None) -> str:
     text = layout.figure_text(cell, divisor, unit)
     if cell.median is None:
         return f"*{text}*"
-    ratio = layout.ratio_text(cell)
+    ratio = layout.ratio_text(cell.comparison)
     return text + (f"<br>{ratio}" if ratio else "")
 
 

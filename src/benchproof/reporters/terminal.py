@@ -74,7 +74,7 @@ def _cell(cell: Cell, divisor: float, unit: Unit | None) -> str:
     number = layout.figure_text(cell, divisor, unit)
     if cell.median is None:
         return f"[yellow]{number}[/]"
-    ratio = layout.ratio_text(cell)
+    ratio = layout.ratio_text(cell.comparison)
     if cell.comparison is None or not ratio:
         return number
     return f"{number}\n[{_COLOURS[cell.comparison.verdict] or 'default'}]{escape(ratio)}[/]"

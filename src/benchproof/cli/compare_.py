@@ -1,0 +1,147 @@
+"""`benchproof compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchproof.cli import find_run, home_option, json_option
+from benchproof.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchproof.analysis.compare import Design
+    from benchproof.analysis.matrix import Report
+    from benchproof.analysis.versus import Versus
+    from benchproof.model import Facet
+    from benchproof.store.bundle import Run
+
+_EPILOG = """\b
+Examples:
+  benchproof compare last                          each target of the last run against its reference
+  benchproof compare last --targets bwrap,gvisor   any two targets of it
+  benchproof compare 20261120 last                 the same targets of two runs
+  benchproof compare RUN RUN --vary system         two runs in which the system under test changed
+"""
+
+
+@click.command("compare", epilog=_EPILOG)
+@click.argument("base")
+@click.argument("new", required=False)
+@click.option("--targets", default="", help="BASE,NEW: compare these two targets (of one run, or one of each).")
+@click.option("--vary", default="", help="What may differ, such as 'system'; two runs always differ in time.")
+@click.option("--margin", help="What counts as the same, such as '2 %'; by default that of the newer run.")
+@click.option("--fdr", help="False-discovery rate over all metrics, such as '5 %'.")
+@home_option
+@json_option
+def command(
+    *,
+    base: str,
+    new: str | None,
+    targets: str,
+    vary: str,
+    margin: str | None,
+    fdr: str | None,
+    home: Path,
+    as_json: bool,
+) -> int:
+    """Compare two targets of a run, or two runs: ratio, interval and verdict of every metric.
+
+    Exit status 0 if nothing is slower or lost, 1 if something is, 3 if nothing could be decided.
+    """
+    from benchproof.cli.output import look
+    from benchproof.reporters import versus
+    from benchproof.store import bundle
+
+    first = bundle.load(find_run(home, base))
+    second = first if new is None else bundle.load(find_run(home, new))
+    chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
+    found = _compared(first, second, chosen, vary=vary, changes={"margin": margin, "fdr": fdr})
+    click.echo(versus.as_json(found) if as_json else versus.render(found, **look()), nl=False)
+    return _status(found)
+
+
+def _compared(
+    first: Run, second: Run, chosen: tuple[str, ...], *, vary: str, changes: dict[str, str | None]
+) -> list[Versus]:
+    """Every pair of targets that was asked for."""
+    from benchproof import report
+    from benchproof.analysis import versus
+
+    reports = report.build(first), report.build(second)
+    facets = _facets(vary) or reports[1].vary
+    design = _design(reports[1].design, changes)
+    return [
+        versus.between(
+            report.half(first, one, reports[0]),
+            report.half(second, other, reports[1]),
+            context=report.undeclared((first, one), (second, other), vary=facets),
+            vary=facets,
+            design=design,
+        )
+        for one, other in _pairs(reports, chosen)
+    ]
+
+
+def _pairs(reports: tuple[Report, Report], chosen: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Base and new target of each pair. Raises UsageError where there is none."""
+    from benchproof.plugins import nearest
+
+    known = [[column.target for column in each.columns] for each in reports]
+    if chosen and len(chosen) != 2:
+        raise UsageError(f"--targets: expected two names, BASE,NEW, found {len(chosen)}")
+    for name, names, each in zip(chosen, known, reports, strict=False):
+        if name not in names:
+            raise UsageError(f"run {each.run_id} has no target '{name}'; {nearest(name, names)}")
+    if chosen:
+        return [(chosen[0], chosen[1])]
+    if reports[0].run_id == reports[1].run_id:
+        pairs = [
+            (column.reference, column.target) for column in reports[1].columns if column.target != column.reference
+        ]
+        hint = f"run {reports[0].run_id} has nothing to compare with '{known[0][0]}'; name a second run"
+    else:
+        pairs = [(name, name) for name in known[1] if name in known[0]]
+        hint = (
+            f"the runs have no target in common ({', '.join(known[0])}; {', '.join(known[1])}); "
+            "name one of each with --targets BASE,NEW"
+        )
+    if not pairs:
+        raise UsageError(hint)
+    return pairs
+
+
+def _facets(text: str) -> tuple[Facet, ...]:
+    from benchproof.envelope import FACETS
+    from benchproof.plugins import nearest
+
+    names = [name.strip() for name in text.split(",")] if text else []
+    for name in names:
+        if name not in FACETS:
+            raise UsageError(f"--vary: unknown facet '{name}'; {nearest(name, list(FACETS))}")
+    return tuple(facet for facet in FACETS if facet in names)
+
+
+def _design(planned: Design, changes: dict[str, str | None]) -> Design:
+    """That of the newer run, with what the arguments change of it."""
+    import msgspec
+
+    from benchproof.quantities import Share
+
+    given = {}
+    for key, text in changes.items():
+        if text is not None:
+            try:
+                given[key] = float(Share.parse(text))
+            except ValueError as error:
+                raise UsageError(f"--{key}: {error}") from error
+    if not 0 < given.get("fdr", planned.fdr) < 1:
+        raise UsageError(f"--fdr: expected a share between 0 and 1, found '{changes['fdr']}'")
+    return msgspec.structs.replace(planned, **given)
+
+
+def _status(found: list[Versus]) -> int:
+    if any(each.verdicts.get("slower") or each.lost for each in found):
+        return 1
+    return 0 if any(each.verdicts.keys() - {"undecided", "incomparable"} for each in found) else 3

@@ -1,0 +1,99 @@
+"""What two sides amount to, as a table a pair: both medians, the ratio with its interval, the verdict, and why."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchproof.analysis.compare import Verdict
+from benchproof.analysis.matrix import Cell, Row
+from benchproof.analysis.versus import Compared, Versus
+from benchproof.reporters import layout
+from benchproof.reporters.terminal import escape
+
+_STYLES: dict[Verdict, str | None] = {
+    "faster": "green",
+    "slower": "red",
+    "same": None,
+    "undecided": "dim",
+    "incomparable": "yellow",
+}
+
+
+def render(pairs: Sequence[Versus], *, width: int = 120, color: bool = False) -> str:
+    """One table a pair of targets."""
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    for pair in pairs:
+        console.print(_table(pair))
+        _below(console, pair)
+    return text.getvalue()
+
+
+def as_json(pairs: Sequence[Versus]) -> str:
+    """All pairs, as one document."""
+    return msgspec.json.format(msgspec.json.encode(list(pairs)), indent=1).decode() + "\n"
+
+
+def _table(pair: Versus) -> Table:
+    title = f"{escape(pair.new)} against {escape(pair.base)}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, side in (
+        ("metric", "left"),
+        ("unit", "left"),
+        ("base", "right"),
+        ("new", "right"),
+        ("new / base", "right"),
+    ):
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=name != "metric")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("reason")
+    for row in pair.rows:
+        table.add_row(*(escape(text) for text in _texts(pair, row)), style=_STYLES[row.comparison.verdict])
+    return table
+
+
+def _texts(pair: Versus, row: Compared) -> tuple[str, ...]:
+    divisor, unit = layout.scale(_as_row(row))
+    figures = [_figure(cell, divisor, row) for cell in (row.base, row.new)]
+    ratio = layout.ratio_text(row.comparison).removeprefix(layout.SIGNS[row.comparison.verdict]).strip()
+    return _name(pair, row), unit, *figures, ratio, row.comparison.verdict, row.comparison.reason
+
+
+def _name(pair: Versus, row: Compared) -> str:
+    """The metric, and the parameters where they tell rows apart."""
+    alike = [other for other in pair.rows if other.metric == row.metric]
+    differing = {
+        key: value
+        for key, value in row.parameters.items()
+        if any(other.parameters.get(key) != value for other in alike)
+    }
+    return " ".join([row.metric, *(f"{key}={value}" for key, value in differing.items())])
+
+
+def _as_row(row: Compared) -> Row:
+    cells = {name: cell for name, cell in (("base", row.base), ("new", row.new)) if cell is not None}
+    return Row(row.benchmark, row.parameters, 0, row.metric, row.unit, row.better, cells)
+
+
+def _figure(cell: Cell | None, divisor: float, row: Compared) -> str:
+    return "missing" if cell is None else layout.figure_text(cell, divisor, row.unit)
+
+
+def _below(console: Console, pair: Versus) -> None:
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in pair.verdicts.items())
+    margin = f"margin {pair.design.margin:.1%}, false-discovery rate {pair.design.fdr:.0%}"
+    console.print(
+        f"{counts or 'nothing to compare'}; {margin}, varying {', '.join(pair.vary)}. There is no total score."
+    )
+    for word, metrics in (("lost", pair.lost), ("gained", pair.gained)):
+        if metrics:
+            console.print(f"{word}: {escape(', '.join(metrics))}", style="yellow")
+    for warning in pair.warnings:
+        console.print(f"note: {escape(warning)}", style="yellow")
+    console.print()

@@ -1,0 +1,189 @@
+"""Two runs or two targets side by side: nothing is left out, and nothing is compared that differs in anything else."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from benchproof.analysis import invocations, matrix, stats
+from benchproof.analysis.compare import Design
+from benchproof.analysis.matrix import Cell, Row
+from benchproof.analysis.versus import ASSUMED_DRIFT, Half, between
+from benchproof.reporters import versus as reporter
+
+THROUGHPUT = {"unit": "bytes/s", "better": "higher"}
+
+
+def a_half(run="one", target="t", *, exact=False, complete=True, envelope="sha256:e", **metrics) -> Half:
+    """`metrics`: name -> values by block, or a status; `(values, {unit, better})` where it is no latency."""
+    rows, values = {}, {}
+    for name, found in metrics.items():
+        given, kind = found if isinstance(found, tuple) else (found, {"unit": "ns", "better": "lower"})
+        key = (invocations.question(name, {}), name)
+        passed = not isinstance(given, str)
+        cell = Cell(
+            status="passed" if passed else given,
+            n=len(given) if passed else 0,
+            median=stats.median(given) if passed else None,
+            spread=None,
+            comparison=None,
+            notes=() if passed else ("no such call",),
+            values=tuple(given) if passed else (),
+        )
+        unit, better = (kind["unit"], kind["better"]) if passed else (None, None)
+        rows[key] = Row(name, {}, 1, name, unit, better, {target: cell})
+        if passed:
+            values[key] = dict(enumerate(given))
+    return Half(run_id=run, target=target, exact=exact, complete=complete, envelope=envelope, rows=rows, values=values)
+
+
+def noisy(factor=1.0, *, n=20, seed=1, cv=0.002):
+    chance = random.Random(seed)
+    return [100 * factor * math.exp(chance.gauss(0, cv)) for _ in range(n)]
+
+
+def verdicts(base: Half, new: Half, **more):
+    found = between(base, new, **{"context": (), "vary": ("system",), "design": Design()} | more)
+    return {row.metric: row.comparison for row in found.rows}, found
+
+
+def test_thirty_per_cent_more_throughput_is_better_and_less_is_worse():
+    base = a_half(up=(noisy(), THROUGHPUT), down=(noisy(), THROUGHPUT))
+    new = a_half("two", up=(noisy(1.3, seed=2), THROUGHPUT), down=(noisy(0.7, seed=3), THROUGHPUT))
+    found, _ = verdicts(base, new)
+    assert (found["up"].verdict, found["down"].verdict) == ("faster", "slower")
+
+
+def test_units_that_differ_are_refused_by_name():
+    base, new = a_half(x=noisy()), a_half("two", x=(noisy(), {"unit": "cycles", "better": "lower"}))
+    found, _ = verdicts(base, new)
+    assert found["x"].verdict == "incomparable"
+    assert found["x"].reason == "units or directions differ: ns, lower against cycles, lower"
+
+
+def test_a_metric_that_one_side_lacks_is_listed_and_not_intersected_away():
+    base = a_half(kept=noisy(), gone=noisy(), broke=noisy())
+    new = a_half("two", kept=noisy(), broke="failed", fresh=noisy())
+    found, whole = verdicts(base, new)
+    assert set(found) == {"kept", "gone", "broke", "fresh"}
+    assert found["gone"].reason == "missing in new: it was not asked there"
+    assert found["broke"].reason == "failed in new: no such call"
+    assert (set(whole.lost), set(whole.gained)) == ({"gone", "broke"}, {"fresh"})
+
+
+def test_what_the_laboratory_spoiled_is_not_lost():
+    _, whole = verdicts(a_half(x=noisy()), a_half("two", x="invalid"))
+    assert whole.lost == ()
+    assert whole.verdicts == {"incomparable": 1}
+
+
+def test_what_differs_undeclared_forbids_every_ratio_and_is_named():
+    found, _ = verdicts(a_half(x=noisy()), a_half("two", x=noisy()), context=("host.cpu: A against B",))
+    assert found["x"].ratio is None
+    assert found["x"].reason == "what was not declared to vary differs: host.cpu: A against B"
+
+
+def test_a_small_difference_between_two_times_is_drift_until_drift_is_measured():
+    base, new = a_half(x=noisy()), a_half("two", x=noisy(1.06, seed=2))
+    assumed, whole = verdicts(base, new)
+    assert (assumed["x"].verdict, assumed["x"].margin) == ("same", ASSUMED_DRIFT)
+    assert "made at different times" in whole.warnings[0]
+    measured, _ = verdicts(base, new, drift={(invocations.question("x", {}), "x"): 0.01})
+    assert measured["x"].verdict == "slower"
+    inside, whole = verdicts(a_half(x=noisy()), a_half(target="u", envelope="sha256:f", x=noisy(1.06, seed=2)))
+    assert (inside["x"].verdict, whole.warnings) == ("slower", ())
+
+
+def test_counts_of_two_runs_need_no_statistics_and_know_no_drift():
+    found, whole = verdicts(a_half(exact=True, x=[346.0]), a_half("two", exact=True, x=[347.0]))
+    assert (found["x"].verdict, found["x"].difference.estimate, whole.warnings) == ("slower", 1.0, ())
+
+
+def test_counts_are_never_held_against_time():
+    found, _ = verdicts(a_half(exact=True, x=[346.0]), a_half("two", x=noisy()))
+    assert found["x"].reason == "one side was counted in instructions and the other timed"
+
+
+def test_the_same_system_on_both_sides_is_noise_and_never_a_regression():
+    found, whole = verdicts(a_half(x=noisy()), a_half(target="u", x=noisy(1.5, seed=2)))
+    assert found["x"].verdict == "undecided"
+    assert "never a regression" in found["x"].reason
+    assert "noise of this machine" in whole.warnings[0]
+
+
+def test_one_invocation_a_side_is_insufficient_evidence():
+    found, _ = verdicts(a_half(x=[100.0]), a_half("two", x=[200.0]))
+    assert found["x"].reason.startswith("insufficient evidence: 1 pair")
+
+
+def test_a_table_names_metric_figures_ratio_verdict_and_reason_and_lets_no_markup_in():
+    base, new = a_half(x=noisy(), gone=noisy()), a_half("two", "[red]t", x=noisy(1.5, seed=2))
+    _, whole = verdicts(base, new)
+    text = reporter.render([whole], width=200)
+    assert "two/[red]t against one/t" in text
+    for word in ("100.0", "1.50x [1.50, 1.50]", "slower", "lost: gone", "made at different times"):
+        assert word in text
+    assert msgspec.json.decode(reporter.as_json([whole]))[0]["verdicts"] == {"slower": 1, "incomparable": 1}
+
+
+# ---- the command ----
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Two runs of the host, one of which also measured a sandbox's worth of a second benchmark."""
+    folder = tmp_path_factory.mktemp("compare")
+    for more in (["-b", "syscall.getpid"], ["-b", "syscall.getpid", "-b", "syscall.stat"]):
+        arguments = ["run", "--home", str(folder), "--targets", "host", "--quick", *more]
+        subprocess.run([sys.executable, "-m", "benchproof", *arguments], check=True, capture_output=True)
+    return folder
+
+
+def compare(home, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "benchproof", "compare", "--home", str(home), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_two_runs_are_compared_and_what_is_only_in_one_is_told(home):
+    first, second = sorted(path.name for path in (home / "runs").iterdir() if path.is_dir())
+    done = compare(home, second, first, "--json")
+    (found,) = json.loads(done.stdout)
+    assert done.returncode == 1  # syscall.stat is lost
+    assert found["lost"] == ["syscall.stat.latency"]
+    assert {row["metric"] for row in found["rows"]} == {"syscall.getpid.latency", "syscall.stat.latency"}
+    assert compare(home, first, second, "--margin", "1000 %").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["last"], ["nothing to compare with 'host'", "name a second run"]),
+        (["last", "nowhere"], ["no run is called 'nowhere'"]),
+        (["last", "last", "--targets", "host"], ["expected two names, BASE,NEW"]),
+        (["last", "last", "--targets", "host,hots"], ["no target 'hots'", "did you mean 'host'"]),
+        (["last", "last", "--targets", "host,host", "--vary", "tme"], ["unknown facet 'tme'", "did you mean 'time'"]),
+        (
+            ["last", "last", "--targets", "host,host", "--margin", "2 ms"],
+            ["--margin: expected an amount such as '2 %'"],
+        ),
+        (["last", "last", "--targets", "host,host", "--fdr", "0"], ["--fdr: expected a share between 0 and 1"]),
+    ],
+)
+def test_a_wrong_question_gets_one_line_and_status_2(home, arguments, words):
+    done = compare(home, *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert all(word in done.stderr for word in words)
+
+
+def test_values_are_those_of_the_invocations():
+    assert matrix.values([], "x") == {}
