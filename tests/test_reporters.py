@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchproof.analysis import stats
 from benchproof.analysis.compare import Comparison
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.analysis.stats import Interval
@@ -57,7 +59,7 @@ def a_report(name: str = "syscall.getpid", *, note: str = "no such call", target
 def test_every_format_shows_figures_status_reason_and_coverage(form):
     text = FORMATS.load(form)(a_report())
     assert "unsupported" in text
-    assert "no such call" in text
+    assert "no such call" in text or form == "summary"
     assert "syscall.getpid" in text
     if form in {"terminal", "markdown"}:
         assert "2/3 passed (1 unsupported)" in text
@@ -153,3 +155,16 @@ def test_rows_of_one_benchmark_are_told_apart_by_what_differs():
         "syscall.getpid.latency size=1",
         "syscall.getpid.latency size=2",
     ]
+
+
+def test_a_summary_has_every_figure_that_the_sample_supports_and_no_other():
+    values = [float(each) for each in range(1, 21)]
+    known = cell(10.5)
+    full = msgspec.structs.replace(known, values=tuple(values), summary=stats.summary(values), n=20)
+    row = msgspec.structs.replace(a_report().rows[0], cells={"base": full})
+    text = FORMATS.load("summary")(msgspec.structs.replace(a_report(), rows=(row,)), width=200)
+    (line,) = [line.split() for line in text.splitlines() if "base" in line]
+    figures = ["20", "10.50", "1.000", "20.00", "10.50", "5.916", "5.000", "56.3%", "18.00", "19.00"]
+    assert line == ["syscall.getpid", "base", "ns", *figures]
+    (_, told) = csv.DictReader(io.StringIO(FORMATS.load("csv")(msgspec.structs.replace(a_report(), rows=(row, row)))))
+    assert (told["p95"], told["p99"], told["sd"]) == ("19.0", "", str(statistics.stdev(values)))

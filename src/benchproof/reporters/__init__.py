@@ -12,6 +12,7 @@ FORMATS = Table(
     what="report format",
     own={
         "terminal": "benchproof.reporters.terminal:render",
+        "summary": "benchproof.reporters.summary:render",
         "markdown": "benchproof.reporters.markdown:render",
         "csv": "benchproof.reporters.csv:render",
         "json": "benchproof.reporters.json:render",

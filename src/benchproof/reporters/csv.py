@@ -7,9 +7,11 @@ import io
 
 from benchproof.analysis.compare import Comparison
 from benchproof.analysis.matrix import Report
+from benchproof.reporters.summary import FIGURES, figure
 
 _HEAD = (
     *("run_id", "benchmark", "metric", "unit", "better", "target", "status", "n", "median", "spread"),
+    *FIGURES[1:],
     *("reference", "ratio", "ratio_low", "ratio_high", "confidence", "difference", "verdict", "reason", "notes"),
 )
 
@@ -33,7 +35,8 @@ def render(report: Report) -> str:
                 cell.n,
             )
             compared = _compared(columns[target].reference, cell.comparison)
-            writer.writerow((*known, cell.median, cell.spread, *compared, "; ".join(cell.notes)))
+            figures = [figure(cell.summary, name) for name in FIGURES[1:]]
+            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, "; ".join(cell.notes)))
     return text.getvalue()
 
 
