@@ -290,7 +290,7 @@ def test_measuring_ends_at_the_first_planned_look_that_decides(measure):
     assert {row.cells["b"].comparison.verdict for row in built.rows} == {"slower"}
     assert [look.blocks for look in built.design.looks] == [10, 20, 30]
     assert run.manifest.plan["run"]["looks"][0] == {"blocks": 10, "alpha": 0.002}
-    assert any("2 after 10 blocks" in warning for warning in built.warnings)
+    assert any("4 after 10 blocks" in warning for warning in built.warnings)
     assert verify(run.path).problems == ()
 
 
@@ -304,6 +304,7 @@ def test_only_what_is_not_decided_is_measured_further(measure):
 
     run = measure(a=always(GOOD), b=at_the_edge, changes=DECIDING)
     blocks = Counter(result.parameters["samples"] for result in run.results if result.target == "b")
+    assert blocks == Counter(result.parameters["samples"] for result in run.results if result.target == "a")
     assert blocks == {40: 10, 7: 30}
     built = report.build(run)
     verdicts = {row.parameters["samples"]: row.cells["b"].comparison for row in built.rows}
@@ -332,3 +333,9 @@ def test_a_run_that_was_ended_between_two_looks_comes_to_the_same_decision(measu
 def test_what_cannot_be_compared_does_not_keep_a_run_going(measure):
     run = measure(a=always(GOOD), b=always(NotSupported("no such call")), changes=DECIDING)
     assert {result.block for result in run.results if result.target == "a"} == set(range(10))
+
+
+def test_a_single_target_has_nothing_to_decide_and_ends_at_the_first_look(measure):
+    run = measure(a=always(GOOD), b=always(StartFailed("no")), changes=DECIDING)
+    assert {result.block for result in run.results if result.target == "a"} == set(range(10))
+    assert not any("ended before its last block" in warning for warning in report.build(run).warnings)

@@ -9,14 +9,14 @@ import msgspec
 
 from benchproof import envelope
 from benchproof.analysis import gate, invocations, matrix
-from benchproof.analysis.invocations import Question
+from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
 from benchproof.analysis.versus import Half
 from benchproof.model import Facet, Failed, Noise
 from benchproof.plan import Plan, parse
 from benchproof.store.bundle import Run
 
-__all__ = ["Report", "build", "encoded", "half", "plan_of", "undeclared"]
+__all__ = ["Report", "blocks_due", "build", "encoded", "half", "plan_of", "undeclared"]
 
 _STEAL_WARNING = 0.02
 
@@ -46,7 +46,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
             plan.run.design,
         )
     )
-    due = matrix.blocks_due(rows, plan.run.design, plan.run.blocks)
+    due = matrix.blocks_due(rows, columns, plan.run.design, plan.run.blocks)
     cells = [cell for row in rows for cell in row.cells.values()]
     return Report(
         run_id=run.manifest.run_id,
@@ -105,6 +105,12 @@ def undeclared(base: tuple[Run, str], new: tuple[Run, str], *, vary: Iterable[Fa
     return tuple(str(each) for each in envelope.differences(one, other, vary=vary) if not each.allowed)
 
 
+def blocks_due(run: Run, found: Report) -> dict[Asked, int]:
+    """How many blocks each case owes, as far as the report of the run tells."""
+    plan = plan_of(run)
+    return matrix.blocks_due(found.rows, found.columns, plan.run.design, plan.run.blocks)
+
+
 def _label(plan: Plan) -> str:
     """Counts are exact however few they are."""
     return matrix.label(plan.run.blocks) if plan.targets.keys() - plan.exact else ""
@@ -126,9 +132,9 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
     return Column(target=target, reference=reference, envelope=keys[1], context=context, exact=target in plan.exact)
 
 
-def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Question, int]) -> list[str]:
+def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Asked, int]) -> list[str]:
     found = []
-    due = sum(1 if case.target in plan.exact else blocks_due[case.question] for case in plan.cases)
+    due = sum(blocks_due[case.question, case.target] for case in plan.cases)
     if run.manifest.state != "complete":
         found.append(
             f"the run was ended before its last block: {len(run.results)} results of about {due}; go on with --resume"
@@ -155,11 +161,11 @@ def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Question, int]) -> list[
     return found
 
 
-def _stopped_early(plan: Plan, due: Mapping[Question, int]) -> list[str]:
+def _stopped_early(plan: Plan, due: Mapping[Asked, int]) -> list[str]:
     """What the boundary was, and when it was reached: it was fixed before the first number."""
     if not plan.run.looks:
         return []
     boundary = ", ".join(f"{look.blocks} blocks (one-sided error {look.alpha:.3%})" for look in plan.run.looks)
     ends = Counter(due.values())
     reached = ", ".join(f"{count} after {blocks}" for blocks, count in sorted(ends.items()))
-    return [f"looks were planned at {boundary}; of the questions, measuring ended: {reached} blocks"]
+    return [f"looks were planned at {boundary}; of the cases, measuring ended: {reached} blocks"]

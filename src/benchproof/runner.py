@@ -22,7 +22,6 @@ from typing import Any, Protocol
 import msgspec
 
 from benchproof import __version__, envelope, noise, report
-from benchproof.analysis import matrix
 from benchproof.errors import (
     Interrupted,
     InvocationError,
@@ -186,10 +185,11 @@ class Session:
         """The cases that more blocks may settle, from what is on record."""
         if start == WARMUP_BLOCK:
             return {case.key for case in self.plan.cases}
-        open_questions = matrix.open_questions(report.build(bundle.load(self.out.path), upto=start).rows)
-        found = {case.key for case in self.plan.cases if case.question in open_questions}
+        run = bundle.load(self.out.path)
+        due = report.blocks_due(run, report.build(run, upto=start))
+        found = {case.key for case in self.plan.cases if due[case.question, case.target] > start}
         if found:
-            self.progress.note(f"looked after {start} blocks: {len(open_questions)} questions are not decided yet")
+            self.progress.note(f"looked after {start} blocks: {len(found)} cases go on")
         return found
 
     def close(self) -> Report:

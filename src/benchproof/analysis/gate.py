@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from benchproof.analysis import invocations, stats
-from benchproof.analysis.invocations import Question
+from benchproof.analysis.invocations import Asked
 from benchproof.analysis.limit import Limit
 from benchproof.model import Frozen, Measurement, Passed, Result
 
@@ -50,7 +50,7 @@ def judge(
     cases: Sequence[tuple[str, str, Mapping[str, object], int]],
     results: Sequence[Result],
     *,
-    blocks: Mapping[Question, int],
+    blocks: Mapping[Asked, int],
 ) -> tuple[GateVerdict, ...]:
     """Every gate on every case of the plan (target, benchmark, parameters, tier) that it speaks of.
 
@@ -58,7 +58,7 @@ def judge(
     """
     last = invocations.last_tries(results)
     return tuple(
-        _verdict(gate, target, parameters, last.get(asked, {}), blocks[asked])
+        _verdict(gate, target, parameters, last.get(asked, {}), blocks[asked, target])
         for gate in gates
         for target, benchmark, parameters, _ in cases
         if benchmark == gate.benchmark and gate.target in {None, target}

@@ -14,6 +14,7 @@ _INVALID_SHARE = 0.1  # of the invocations; with more of them bad, the rest is n
 _WORST_FIRST = ("failed", "unverified", "passed", "unsupported", "invalid")
 
 Question = tuple[str, str]  # benchmark, parameters
+Asked = tuple[Question, str]  # of one target
 
 
 def question(benchmark: str, parameters: Mapping[str, object]) -> Question:

@@ -13,7 +13,7 @@ import msgspec
 from benchproof.analysis import invocations, stats
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
-from benchproof.analysis.invocations import Question
+from benchproof.analysis.invocations import Asked, Question
 from benchproof.analysis.stats import Summary
 from benchproof.model import Better, Facet, Frozen, Measurement, Passed, Result, Unit
 
@@ -209,26 +209,21 @@ def values(results: Iterable[Result], metric: str) -> dict[int, float]:
     }
 
 
-def open_questions(rows: Iterable[Row]) -> set[Question]:
-    """The questions with a comparison that more blocks may decide."""
-    return {
-        invocations.question(row.benchmark, row.parameters)
-        for row in rows
-        for cell in row.cells.values()
-        if cell.comparison is not None and cell.comparison.verdict == "undecided"
-    }
+def blocks_due(rows: Iterable[Row], columns: Iterable[Column], design: Design, blocks: int) -> dict[Asked, int]:
+    """How many blocks each target owes to each question: all, or those until the look that settled its comparisons.
 
-
-def blocks_due(rows: Iterable[Row], design: Design, blocks: int) -> dict[Question, int]:
-    """How many blocks each question needed: those of the look that decided its last comparison, or all."""
-    rows = list(rows)
-    undecided = open_questions(rows)
-    due: dict[Question, int] = {}
+    A reference goes on for as long as any target that is held against it.
+    """
+    least = design.looks[0].blocks if design.looks else blocks
+    references = {column.target: column.reference for column in columns}
+    exact = {column.target for column in columns if column.exact}
+    due: dict[Asked, int] = {}
     for row in rows:
         asked = invocations.question(row.benchmark, row.parameters)
-        looks = [
-            cell.comparison.looks[-1].blocks for cell in row.cells.values() if cell.comparison and cell.comparison.looks
-        ]
-        most = blocks if asked in undecided or not design.looks else max(looks, default=blocks)
-        due[asked] = max(due.get(asked, 0), most)
+        for target, cell in row.cells.items():
+            found = cell.comparison
+            settled = found is None or found.verdict != "undecided" or not design.looks
+            most = blocks if not settled else found.looks[-1].blocks if found is not None and found.looks else least
+            for each in (target, references[target]):
+                due[asked, each] = max(due.get((asked, each), 0), 1 if each in exact else most)
     return due
