@@ -17,7 +17,7 @@ import hashlib
 import os
 import platform
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -112,6 +112,10 @@ def host() -> dict[str, str]:
         "microcode": _after("/proc/cpuinfo", "microcode"),
         "cpus": str(os.cpu_count()),
         "cpus_allowed": ",".join(map(str, sorted(os.sched_getaffinity(0)))),
+        "cpu_siblings": _siblings(),
+        "cpus_isolated": _text(_SYS_CPU / "isolated"),
+        "cpus_without_tick": _text(_SYS_CPU / "nohz_full").replace("(null)", ""),
+        "cpus_without_rcu": _kernel_argument("rcu_nocbs"),
         "smt": _text(_SYS_CPU / "smt" / "active"),
         "memory": _after("/proc/meminfo", "MemTotal"),
         "hypervisor": "yes" if " hypervisor" in _after("/proc/cpuinfo", "flags") else "no",
@@ -125,6 +129,25 @@ def host() -> dict[str, str]:
         "distribution": _after("/etc/os-release", "PRETTY_NAME").strip('"'),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _siblings() -> str:
+    """The physical cores, each as the CPUs that share it: `0,4 1,5`."""
+    found = {_text(path) for path in _SYS_CPU.glob("cpu[0-9]*/topology/thread_siblings_list")} - {""}
+    cores = sorted(sorted(_numbers(core)) for core in found)
+    return " ".join(",".join(map(str, core)) for core in cores)
+
+
+def _numbers(text: str) -> Iterator[int]:
+    """Of a list as the kernel writes it: `0-2,8`."""
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def _kernel_argument(name: str) -> str:
+    words = _text("/proc/cmdline").split()
+    return next((word.partition("=")[2] for word in words if word.startswith(f"{name}=")), "")
 
 
 def _mitigations() -> str:

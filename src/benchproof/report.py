@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from benchproof import envelope
-from benchproof.analysis import gate, invocations, matrix
+from benchproof.analysis import gate, invocations, matrix, widths
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
 from benchproof.analysis.versus import Half
@@ -70,6 +70,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         gates=gate.judge(plan.gates, cases, results, blocks=due),
         design=plan.run.design,
         labels=run.manifest.labels,
+        scaling=widths.rows(cases, results, _systems(run, plan)),
     )
 
 
@@ -130,6 +131,13 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
     else:
         context = ("one of the two could not be started and is not described",)
     return Column(target=target, reference=reference, envelope=keys[1], context=context, exact=target in plan.exact)
+
+
+def _systems(run: Run, plan: Plan) -> list[widths.System]:
+    """Those that time is measured on: instructions of an emulated guest scale with nothing."""
+    timed = {name: target for name, target in plan.targets.items() if name not in plan.exact}
+    facts = {target: run.envelopes[key].sections for target, key in run.target_envelopes.items()}
+    return widths.systems(timed, facts, (base for target, base in plan.references.items() if base != target))
 
 
 def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Asked, int]) -> list[str]:

@@ -14,6 +14,7 @@ from benchproof.analysis import invocations, stats
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Asked, Question
+from benchproof.analysis.scaling import ScalingRow
 from benchproof.analysis.stats import Summary
 from benchproof.model import Better, Facet, Frozen, Measurement, Passed, Result, Unit
 
@@ -51,6 +52,7 @@ class Cell(Frozen, frozen=True):
     notes: tuple[str, ...]
     values: tuple[float, ...] = ()  # one an invocation, in the order of the blocks
     summary: Summary | None = None  # of `values`
+    duration_ns: int = 0  # of all its invocations, start and stop included, on the host's clock
 
 
 class Row(Frozen, frozen=True):
@@ -88,6 +90,7 @@ class Report(Frozen, frozen=True):
     design: Design = STANDARD
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     method: str = METHOD
+    scaling: tuple[ScalingRow, ...] = ()  # of workloads that were asked at several widths
 
 
 def label(blocks: int) -> str:
@@ -165,6 +168,7 @@ def _cell(results: Sequence[Result], metric: str) -> Cell:
         notes=notes,
         values=found,
         summary=stats.summary(found) if found else None,
+        duration_ns=sum(result.duration_ns for result in results),
     )
 
 

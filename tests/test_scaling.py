@@ -1,0 +1,353 @@
+"""Speed-ups within a system, what may be claimed of them, and the law that says how far they go."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchproof.analysis import scaling, usl, widths
+from benchproof.analysis.scaling import Cpus, Point, Series
+from benchproof.model import Failed, Measurement, Passed, Result
+
+SPLIT = "balanced contiguous splits"
+PRIMES = "primes 2..3000000"
+FOUR_CORES = Cpus(allowed="0,1,2,3", count=4, cores=4, pinned=True)  # and the SMT siblings 4 to 7 left alone
+
+
+def recorded(*medians: float, **more) -> Series:
+    """Medians of five runs at widths 1, 2, 4, ..., as a paper has them."""
+    points = tuple(
+        Point(width=2**number, median=median, runs=5, partition=SPLIT) for number, median in enumerate(medians)
+    )
+    known = {"system": "capOS", "workload": PRIMES, "metric": "scaling.primes.elapsed", "unit": "scaled cycles"}
+    return Series(**(known | {"points": points, "partition": SPLIT} | more))
+
+
+LOCAL = recorded(1693, 1053, 2314)
+NESTED = recorded(1639, 875, 1111, cpus=FOUR_CORES)
+LINUX = recorded(1_275_187_210, 659_218_025, 337_877_986, unit="ns", cpus=FOUR_CORES, comparison=True)
+VECTORS = (  # requirements C009 to C011
+    (LOCAL, ("1.608", "0.732"), "Passes 1-to-2 gate only"),
+    (NESTED, ("1.873", "1.475"), "retained; no 4-core claim"),
+    (LINUX, ("1.934", "3.774"), "Comparison run retained"),
+)
+
+
+@pytest.mark.parametrize(("series", "speedups", "status"), VECTORS)
+def test_the_recorded_rows_come_out_to_three_decimals_with_their_status(series, speedups, status):
+    found = scaling.row(series)
+    assert tuple(f"{step.speedup:.3f}" for step in found.steps[1:]) == speedups
+    assert (found.runs, found.status) == ("5", status)
+
+
+def test_what_only_has_medians_has_no_interval():
+    assert [step.interval for step in scaling.row(LINUX).steps] == [None, None, None]
+
+
+def status_of(*medians: float, **more) -> str:
+    return scaling.row(recorded(*medians, **more)).status
+
+
+TWO_CPUS = Cpus(allowed="0,1", count=2, cores=2)
+SMT = Cpus(allowed="0,1,2,3,4,5,6,7", count=8, cores=4)
+STATUSES = {
+    "fails the 1-to-2 gate: 1.599x, needs 1.6x": status_of(1599, 1000, cpus=FOUR_CORES),
+    "retained": status_of(1600, 1000, cpus=FOUR_CORES),
+    "Passes 1-to-2 gate": status_of(1600, 1000),
+    "retained; smp4 functional-only oversubscription": status_of(1900, 1000, 990, cpus=TWO_CPUS),
+    "retained; smp8-smt diagnostic": status_of(8000, 4100, 2100, 1600, cpus=SMT),
+    "no speed-up evidence: smp2 is functional-only oversubscription: 2 vCPUs on 1 host CPUs": status_of(
+        1900, 1000, cpus=Cpus(allowed="0", count=1, cores=1)
+    ),
+    "no speed-up evidence: smp2-smt is a diagnostic of threads that share a core: 1 physical cores": status_of(
+        1900, 1000, cpus=Cpus(allowed="0,4", count=2, cores=1)
+    ),
+    "historical only: the split of the work changed: balanced contiguous splits, static split": scaling.row(
+        recorded(1632, 1000, 623, cpus=FOUR_CORES, partition="static split")
+    ).status,
+}
+
+
+@pytest.mark.parametrize(("expected", "found"), STATUSES.items())
+def test_a_row_says_what_may_be_claimed_of_it(expected, found):
+    assert found == expected
+
+
+def test_a_width_that_is_slower_than_the_one_before_is_no_claim():
+    four = scaling.row(NESTED).steps[2]
+    assert (four.claim, four.reason) == (False, "slower than smp2")
+
+
+def test_four_wide_claims_need_four_cpus_on_record():
+    four = scaling.row(recorded(4000, 2000, 1000, cpus=Cpus(allowed="0-3"))).steps[2]
+    assert not four.claim
+    assert four.reason == "needs 4 suitable host CPUs, and neither CPU set nor cores are on record"
+    assert scaling.row(recorded(4000, 2000, 1000, cpus=FOUR_CORES)).steps[2].claim
+
+
+def test_eight_wide_claims_need_a_split_that_is_on_record():
+    eight = Cpus(allowed="0,1,2,3,4,5,6,7", count=8, cores=8)
+    series = recorded(8000, 4000, 2000, 1000, cpus=eight)
+    assert scaling.row(series).status == "retained"
+    unsplit = tuple(msgspec.structs.replace(point, partition="") for point in series.points)
+    assert scaling.row(msgspec.structs.replace(series, points=unsplit)).status == "retained; no 8-core claim"
+
+
+def test_another_answer_at_another_width_fails_the_row_whatever_its_speed():
+    points = tuple(
+        Point(width=width, median=1000 / width, answers=(answer,)) for width, answer in ((1, "216816"), (2, "216815"))
+    )
+    found = scaling.row(msgspec.structs.replace(LINUX, points=points))
+    assert found.status == "failed: the answer is not the same at every width: 216816 at smp1, 216815 at smp2"
+
+
+def test_a_width_that_failed_fails_the_row():
+    points = (*LINUX.points[:2], Point(width=4, median=None, status="failed"))
+    assert scaling.row(msgspec.structs.replace(LINUX, points=points)).status == "failed: smp4"
+
+
+@pytest.mark.parametrize("metric", ["scaling.primes.cpu_time", "scaling.primes.user", "x.rusage", "x.sys.time"])
+def test_cpu_time_is_refused(metric):
+    with pytest.raises(ValueError, match="expected wall time, found CPU time"):
+        scaling.row(msgspec.structs.replace(LINUX, metric=metric))
+
+
+def test_instructions_are_refused():
+    with pytest.raises(ValueError, match="expected wall time"):
+        scaling.row(msgspec.structs.replace(LINUX, clock="instructions"))
+
+
+def test_there_is_no_speedup_without_width_one():
+    with pytest.raises(ValueError, match=r"expected width 1 among the widths, found \[2, 4\]"):
+        scaling.row(msgspec.structs.replace(LINUX, points=LINUX.points[1:]))
+
+
+def measured(width: int, factor: float, blocks, seed: int = 1) -> Point:
+    chance = random.Random(seed * 1000 + width)
+    drift = {block: 1 + block / 10 for block in blocks}  # the machine gets slower: pairs do not mind
+    times = {block: 1e6 * factor * drift[block] * chance.lognormvariate(0, 0.005) for block in blocks}
+    return Point(width=width, median=sorted(times.values())[len(times) // 2], times=times)
+
+
+def test_invocations_of_one_block_are_pairs_and_others_are_not():
+    points = (measured(1, 1, range(10)), measured(2, 0.52, range(2, 12)))
+    two = scaling.row(msgspec.structs.replace(LINUX, points=points)).steps[1]
+    assert two.interval.n == 8
+    assert two.interval.low < 1 / 0.52 < two.interval.high
+    assert two.interval.high / two.interval.low < 1.02  # though the times of each width vary by a factor of two
+    assert two.efficiency == two.speedup / 2
+
+
+@given(st.lists(st.floats(min_value=1, max_value=1e12), min_size=1, max_size=6))
+def test_the_unit_of_time_changes_no_speedup(medians):
+    one, other = (scaling.row(recorded(*(each * factor for each in medians))) for factor in (1, 1024))
+    assert [step.speedup for step in one.steps] == [step.speedup for step in other.steps]
+    assert one.status == other.status
+
+
+# Published with the R package `usl` (S. Moeding, 3.0.0: data sets and README): scripts an hour of a SPARCcenter 2000
+# under SPEC SDM91 by users, and the throughput of a ray tracer by processors, both from Gunther 2007.
+SPEC_SDM91 = {1: 64.9, 18: 995.9, 36: 1652.4, 72: 1853.2, 108: 1828.9, 144: 1775.0, 216: 1702.2}
+RAY_TRACER = dict(
+    zip((1, 4, 8, 12, 16, 20, 24, 28, 32, 48, 64), (20, 78, 130, 170, 190, 200, 210, 230, 260, 280, 310), strict=True)
+)
+PUBLISHED = ((SPEC_SDM91, 0.0277285, 0.0001044, 89.9952330), (RAY_TRACER, 0.057771, 0.0, 21.848843))
+
+
+@pytest.mark.parametrize(("throughput", "sigma", "kappa", "gamma"), PUBLISHED)
+def test_published_coefficients_come_out(throughput, sigma, kappa, gamma):
+    found = usl.law({width: 1 / value for width, value in throughput.items()}, errors="throughput")
+    assert found.sigma == pytest.approx(sigma, abs=5e-7)
+    assert found.kappa == pytest.approx(kappa, abs=5e-8)
+    assert 1 / found.one == pytest.approx(gamma, abs=5e-6)
+
+
+def test_the_published_peak_comes_out():
+    found = usl.law({width: 1 / value for width, value in SPEC_SDM91.items()}, errors="throughput")
+    assert found.peak == pytest.approx(96.5, abs=0.05)
+    assert usl.law({width: 1 / value for width, value in RAY_TRACER.items()}, errors="throughput").peak is None
+
+
+def exact_times(sigma: float, kappa: float, sizes=(1, 2, 4, 8)) -> dict[int, float]:
+    return {n: 1e6 * (1 + sigma * (n - 1) + kappa * n * (n - 1)) / n for n in sizes}
+
+
+@given(
+    st.floats(min_value=0, max_value=1),
+    st.floats(min_value=0, max_value=0.1),
+    st.sampled_from(["relative", "throughput"]),
+)
+def test_a_law_without_noise_is_found_again(sigma, kappa, errors):
+    found = usl.law(exact_times(sigma, kappa), errors=errors)
+    assert found.sigma == pytest.approx(sigma, abs=1e-9)
+    assert found.kappa == pytest.approx(kappa, abs=1e-9)
+    assert found.speedup(4) == pytest.approx(1e6 / exact_times(sigma, kappa)[4])
+
+
+@given(st.lists(st.floats(min_value=0.5, max_value=2), min_size=5, max_size=5))
+def test_no_other_law_is_nearer_to_the_times_and_none_is_negative(noise):
+    times = {
+        n: time * factor
+        for (n, time), factor in zip(exact_times(0.1, 0.01, (1, 2, 3, 4, 8)).items(), noise, strict=True)
+    }
+
+    def squares(one, sigma, kappa):
+        law = usl.Law(sigma=sigma, kappa=kappa, one=one, widths=(), peak=None)
+        return sum((one / law.speedup(n) / time - 1) ** 2 for n, time in times.items())
+
+    found = usl.law(times)
+    least = squares(found.one, found.sigma, found.kappa)
+    assert min(found.sigma, found.kappa) >= 0
+    for step in (0.99, 1.01):
+        assert squares(found.one * step, found.sigma, found.kappa) >= least
+        for more in (0.001, -0.001):
+            if found.sigma + more >= 0:
+                assert squares(found.one * step, found.sigma + more, found.kappa) >= least - 1e-12
+            if found.kappa + more >= 0:
+                assert squares(found.one * step, found.sigma, found.kappa + more) >= least - 1e-12
+
+
+def test_three_widths_are_refused_with_the_reason():
+    with pytest.raises(ValueError, match="no law: 3 widths, needs 4"):
+        usl.law(exact_times(0.1, 0.01, (1, 2, 4)))
+    assert scaling.row(LINUX).no_law.startswith("no law: 3 widths, needs 4")
+
+
+@pytest.mark.parametrize(("sigma", "kappa"), [(0.05, 0.002), (0.02, 0.0)])
+def test_the_intervals_of_the_law_hold_the_truth_as_often_as_they_say(sigma, kappa):
+    """The estimate of a share from 400 runs has a standard error of 1.1 %."""
+    chance, truth, held = random.Random(3), exact_times(sigma, kappa), [0, 0]
+    for _ in range(400):
+        blocks = [{n: time * chance.lognormvariate(0, 0.02) for n, time in truth.items()} for _ in range(8)]
+        found = usl.with_intervals(usl.law(truth), blocks)
+        for number, (interval, true) in enumerate(((found.sigma_interval, sigma), (found.kappa_interval, kappa))):
+            held[number] += interval.low <= true <= interval.high
+    assert all(0.92 <= each / 400 <= 1 for each in held)
+
+
+def test_a_law_of_few_blocks_has_no_interval_and_says_why():
+    found = usl.with_intervals(usl.law(exact_times(0.1, 0.01)), [exact_times(0.1, 0.01)] * 5)
+    assert (found.sigma_interval, found.absent) == (
+        None,
+        "no interval: 5 blocks have every width and a law of their own, needs 6",
+    )
+
+
+def time_of(quantity: str, sample: float) -> Measurement:
+    return Measurement(
+        metric=f"scaling.primes.{quantity}", unit="ns", better="lower", clock="target", iterations=1, samples=(sample,)
+    )
+
+
+def result(target: str, width: int, block: int, **more) -> Result:
+    """Of a benchmark with a width, as a run records it."""
+    elapsed = time_of("elapsed", 1e9 / width * (1 + block / 100))
+    known = {
+        "run_id": "r",
+        "target": target,
+        "benchmark": "scaling.primes",
+        "parameters": {"width": width, "limit": 3_000_000},
+        "tier": 3,
+        "block": block,
+        "started_at": "2026-11-20T00:00:00Z",
+        "duration_ns": 1,
+        "envelope": "",
+        "attempt": 1,
+        "outcome": Passed((elapsed,)),
+        "evidence": {"answer": "216816", "partition": SPLIT},
+    }
+    return Result(**(known | more))
+
+
+def cases_of(results) -> list:
+    return [(each.target, each.benchmark, each.parameters, each.tier) for each in results]
+
+
+HOST = {"cpus": "8", "cpus_allowed": "0,1,2,3", "cpu_siblings": "0,4 1,5 2,6 3,7"}
+
+
+def run_of(targets=("host",), sizes=(1, 2, 4, 8), blocks=6) -> list[Result]:
+    return [result(target, width, block) for target in targets for width in sizes for block in range(blocks)]
+
+
+def system_of(target="host", host=None, **more) -> widths.System:
+    return widths.System(name=target, targets={0: target}, cpus=widths.cpus(host or HOST, {}), **more)
+
+
+def test_rows_of_a_benchmark_with_a_width_become_a_line_for_each_system():
+    results = run_of(("host", "other"))
+    found = widths.rows(cases_of(results), results, [system_of(), system_of("other", comparison=True)])
+    assert [(row.system, row.workload) for row in found] == [("host", "scaling.primes"), ("other", "scaling.primes")]
+    assert [row.status.partition(";")[0] for row in found] == ["retained", "Comparison run retained"]
+    assert found[0].status == "retained; smp8 functional-only oversubscription"
+    assert [step.speedup for step in found[0].steps] == pytest.approx([1, 2, 4, 8])
+    assert found[0].steps[1].interval.n == 6
+    assert found[0].law.sigma == pytest.approx(0, abs=1e-9)
+    assert found[0].cpu_set == "CPU set 0,1,2,3 (4 physical cores), pinned, not isolated"
+
+
+def test_a_cpu_set_with_siblings_of_one_core_has_fewer_cores_than_cpus():
+    found = widths.cpus(HOST | {"cpus_allowed": "0,4,1", "cpus_isolated": "0-1,4"}, {})
+    assert (found.count, found.cores, found.pinned, found.isolated) == (3, 2, True, True)
+
+
+def test_a_guest_uses_no_more_cpus_than_it_has():
+    assert widths.cpus(HOST, {}, 2).count == 2
+    assert widths.cpus(HOST, {"cpu_set": "0,1,2"}, 0).count == 3
+
+
+def test_an_answer_that_differs_fails_the_line():
+    results = run_of(sizes=(1, 2))
+    results[-1] = msgspec.structs.replace(results[-1], evidence={"answer": "1"})
+    (row,) = widths.rows(cases_of(results), results, [system_of()])
+    assert row.status.startswith("failed: the answer is not the same at every width")
+
+
+def test_a_split_that_changed_in_the_run_makes_the_line_historical():
+    results = run_of(sizes=(1, 2))
+    results[-1] = msgspec.structs.replace(results[-1], evidence={"answer": "216816", "partition": "static split"})
+    (row,) = widths.rows(cases_of(results), results, [system_of()])
+    assert row.status.startswith("historical only")
+
+
+def test_a_width_that_failed_shows_and_has_no_figure():
+    results = run_of(sizes=(1, 2, 4))
+    results[-1] = msgspec.structs.replace(results[-1], outcome=Failed(("216815 primes",)))
+    (row,) = widths.rows(cases_of(results), results, [system_of()])
+    assert (row.status, row.steps[2].median, row.steps[2].speedup) == ("failed: smp4", None, None)
+
+
+def test_a_benchmark_whose_only_time_is_cpu_time_gets_no_speedup():
+    time = time_of("cpu_time", 1e9)
+    results = [msgspec.structs.replace(each, outcome=Passed((time,))) for each in run_of(sizes=(1, 2))]
+    (row,) = widths.rows(cases_of(results), results, [system_of()])
+    assert row.status == "no claim: scaling.primes.cpu_time: expected wall time, found CPU time"
+    assert not [step for step in row.steps if step.speedup]
+
+
+def test_targets_that_differ_in_vcpus_alone_are_one_system():
+    class Guest(msgspec.Struct):
+        kernel: str
+        vcpus: int
+
+    targets = {f"smp{n}": ("qemu", Guest("linux", n)) for n in (1, 2, 4)} | {"new": ("qemu", Guest("new", 2))}
+    envelopes = {name: {"host": HOST | {"hypervisor": "yes"}, "machine": {}} for name in targets}
+    systems = widths.systems(targets, envelopes, ["smp1"])
+    assert [each.name for each in systems] == [*targets, "smp1, smp2, smp4"]
+    results = run_of(("smp1", "smp2", "smp4"), (1, 2, 4))
+    found = {row.system: row for row in widths.rows(cases_of(results), results, systems)}
+    whole = found["smp1, smp2, smp4"]
+    assert [step.speedup for step in whole.steps] == pytest.approx([1, 2, 4])
+    assert whole.status == "Comparison run retained"
+    assert "the host is itself virtual: no proof for hardware" in whole.notes
+    assert found["smp2"].status == "retained; smp4 functional-only oversubscription"
+
+
+def test_other_benchmarks_make_no_table():
+    results = [msgspec.structs.replace(each, benchmark="syscall.getpid", parameters={}) for each in run_of()]
+    targets = dict.fromkeys((1, 2), "host")
+    assert widths.rows(cases_of(results), results, [system_of(), widths.System(name="x", targets=targets)]) == ()
