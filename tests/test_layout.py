@@ -17,12 +17,13 @@ from benchproof.targets import KINDS
 ROOT = Path(benchproof.__file__).parent
 ROWS = (
     ("errors", "quantities", "model"),
-    ("plugins", "process", "noise", "footprint"),
+    ("plugins", "process", "noise", "footprint", "labels"),
     ("oracles", "probe", "guest", "envelope", "analysis"),
     ("targets", "benchmarks", "importers", "reporters", "store"),
     ("document",),
     ("plan",),
-    ("report",),
+    ("report", "history"),
+    ("baselines",),
     ("runner", "verify", "doctor", "explain"),
     ("cli",),
     ("__main__",),

@@ -22,12 +22,12 @@ def noisy(*levels, sd=0.02, seed="a history"):
     return [level * (1 + sd * draw.gauss(0, 1)) for level, points in levels for _ in range(points)]
 
 
-def epoch(values, *, key="e", better="lower", unit="ns", clock="target", facts=None, start=0):
+def epoch(values, *, better="lower", unit="ns", clock="target", facts=None, start=0):
     points = tuple(
         Point(run=f"r{number:03}", commit=f"c{number:03}", value=value) for number, value in enumerate(values, start)
     )
     facts = {"host.architecture": "x86_64"} if facts is None else facts
-    return Epoch(key=key, facts=facts, unit=unit, better=better, clock=clock, points=points)
+    return Epoch(facts=facts, unit=unit, better=better, clock=clock, points=points)
 
 
 def series(*epochs, metric="m", target="t"):
@@ -224,8 +224,8 @@ def test_series_of_many_lengths_are_judged_as_each_alone():
 
 
 def test_a_trend_never_crosses_from_arm64_to_x86_64():
-    arm = epoch(noisy((100, 60)), key="arm", facts={"host.architecture": "aarch64"})
-    intel = epoch(noisy((150, 60)), key="intel", facts={"host.architecture": "x86_64"}, start=60)
+    arm = epoch(noisy((100, 60)), facts={"host.architecture": "aarch64"})
+    intel = epoch(noisy((150, 60)), facts={"host.architecture": "x86_64"}, start=60)
     (found,) = judge([series(arm, intel)])
     assert [stretch.verdict for stretch in found.stretches] == ["steady", "steady"]
     assert found.newest.differs == ("host.architecture: aarch64 -> x86_64",)
@@ -233,8 +233,8 @@ def test_a_trend_never_crosses_from_arm64_to_x86_64():
 
 
 def test_a_young_epoch_is_reported_as_new():
-    old = epoch(noisy((100, 60)), key="old", facts={"probe.compiler": "gcc 12"})
-    new = epoch(noisy((150, 10)), key="new", facts={"probe.compiler": "gcc 13"}, start=60)
+    old = epoch(noisy((100, 60)), facts={"probe.compiler": "gcc 12"})
+    new = epoch(noisy((150, 10)), facts={"probe.compiler": "gcc 13"}, start=60)
     (found,) = judge([series(old, new)])
     assert found.verdict == "new epoch"
     assert found.newest.differs == ("probe.compiler: gcc 12 -> gcc 13",)
@@ -242,8 +242,8 @@ def test_a_young_epoch_is_reported_as_new():
 
 
 def test_a_regression_in_an_earlier_epoch_is_history():
-    old = epoch(noisy((100, 40), (120, 40)), key="old", facts={"probe.compiler": "gcc 12"})
-    new = epoch(noisy((100, 40)), key="new", facts={"probe.compiler": "gcc 13"}, start=80)
+    old = epoch(noisy((100, 40), (120, 40)), facts={"probe.compiler": "gcc 12"})
+    new = epoch(noisy((100, 40)), facts={"probe.compiler": "gcc 13"}, start=80)
     (found,) = judge([series(old, new)])
     assert [stretch.verdict for stretch in found.stretches] == ["changed", "steady"]
     assert trend.exit_status([found]) == 0

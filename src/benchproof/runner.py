@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -76,8 +76,10 @@ class Settled(Frozen, frozen=True):
 
 
 @contextlib.contextmanager
-def begin(plan: Plan, home: Path, probe: Probe, progress: Progress) -> Iterator[Session]:
-    """A new run: every target is asked for its facts, then the bundle is made."""
+def begin(
+    plan: Plan, home: Path, probe: Probe, progress: Progress, labels: Mapping[str, str] | None = None
+) -> Iterator[Session]:
+    """A new run: every target is asked for its facts, then the bundle is made. `labels`: what was measured."""
     created_at = datetime.now(UTC)
     run_id = f"{created_at:%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
     manifest = bundle.Manifest(
@@ -90,6 +92,7 @@ def begin(plan: Plan, home: Path, probe: Probe, progress: Progress) -> Iterator[
         seed=plan.seed,
         definitions=_definitions(plan),
         files={},
+        labels=dict(labels or {}),
     )
     bundle.try_folder(home / "runs")
     with interruptible(), laboratory(probe) as lab:

@@ -39,8 +39,7 @@ class Point(Frozen, frozen=True):
 class Epoch(Frozen, frozen=True, kw_only=True):
     """Runs that may be held against each other, in the order of time, and what they have in common."""
 
-    key: str
-    facts: Mapping[str, str]  # what makes the epoch: machine, compiler, harness, parameters
+    facts: Mapping[str, str]  # what makes the epoch: machine, compiler, harness, parameters, unit
     unit: Unit
     better: Better
     clock: Clock
@@ -71,6 +70,7 @@ class Change(Frozen, frozen=True, kw_only=True):
     points: int  # on the new level
     error: float  # standard error of the difference of the levels
     notes: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()  # what the system under test says of itself that differs between the two runs
 
 
 class Range(Frozen, frozen=True):
@@ -85,7 +85,7 @@ class Range(Frozen, frozen=True):
 class Stretch(Frozen, frozen=True, kw_only=True):
     """What became of the metric within one epoch."""
 
-    epoch: str
+    facts: Mapping[str, str]  # of the epoch
     differs: tuple[str, ...]  # what is not as in the epoch before
     unit: Unit
     better: Better
@@ -111,7 +111,7 @@ class Trend(Frozen, frozen=True, kw_only=True):
 
     @property
     def newest(self) -> Stretch:
-        """The stretch that today's system belongs to."""
+        """What the verdict is about."""
         return self.stretches[-1]
 
     @property
@@ -201,8 +201,8 @@ def _stretch(before: Epoch | None, epoch: Epoch, changes: tuple[Change, ...]) ->
     n = len(epoch.points)
     short = n < LEAST_POINTS
     return Stretch(
-        epoch=epoch.key,
-        differs=_differs(before.facts, epoch.facts) if before else (),
+        facts=epoch.facts,
+        differs=differing(before.facts, epoch.facts) if before else (),
         unit=epoch.unit,
         better=epoch.better,
         n=n,
@@ -216,7 +216,8 @@ def _stretch(before: Epoch | None, epoch: Epoch, changes: tuple[Change, ...]) ->
     )
 
 
-def _differs(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+def differing(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Each fact that is not the same in both, one line for each."""
     names = sorted(before.keys() | now.keys())
     return tuple(
         f"{name}: {before.get(name, 'absent')} -> {now.get(name, 'absent')}"

@@ -21,8 +21,10 @@ _VERBS = {
     "run": "measure, and print what was found",
     "compare": "two targets or two runs: faster, slower, the same or undecided, metric by metric",
     "explain": "why it costs that, and why two systems differ: instructions by function",
+    "trend": "what became of each metric from run to run, and between which commits it changed",
     "report": "show a run again, in another format",
     "verify": "compute every hash, verdict and figure of a run anew",
+    "index": "the database behind trends and baselines: bring it up to date, make it anew",
     "list": "targets, benchmarks, plans, runs",
 }
 _BROKEN_PIPE_STATUS = 141
@@ -68,6 +70,7 @@ def benchproof() -> None:
     benchproof run --plan kernels.toml  measure what a plan says
     benchproof compare RUN RUN          what became faster or slower, and how sure that is
     benchproof explain syscall.getpid   where its instructions go, function by function
+    benchproof trend --branch main      what changed, and between which commits
     benchproof report RUN --format csv  the same figures for a spreadsheet
     benchproof verify RUN               is it what it claims to be?
 
@@ -120,6 +123,16 @@ def home_option(function: Callable[..., Any]) -> Callable[..., Any]:
         default=Path(".benchproof"),
         show_default=True,
         help="Folder of the runs [env: BENCHPROOF_HOME].",
+    )(function)
+
+
+def index_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--index`: where the index of the runs is."""
+    return click.option(
+        "--index",
+        envvar="BENCHPROOF_INDEX",
+        metavar="URL",
+        help="postgresql://user@host/database; without it, SQLite beside the runs [env: BENCHPROOF_INDEX].",
     )(function)
 
 

@@ -66,6 +66,7 @@ def _question(kind: Any) -> str:
 
 def _runs(home: Path) -> list[dict[str, str]]:
     from benchproof import report
+    from benchproof.labels import named
     from benchproof.store import bundle
 
     rows = []
@@ -73,7 +74,8 @@ def _runs(home: Path) -> list[dict[str, str]]:
         try:
             run = bundle.load(path)
             targets = ", ".join(report.plan_of(run).targets)
-            about = f"{run.manifest.state}, {len(run.results)} results, targets {targets}"
+            said = f", {what}" if (what := named(run.manifest.labels)) else ""
+            about = f"{run.manifest.state}, {len(run.results)} results, targets {targets}{said}"
         except BenchproofError as error:
             about = f"unreadable: {error}"
         rows.append({"name": path.name, "about": about})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,14 @@ Examples:
 )
 @click.option("--margin", help="What counts as the same, such as '2 %' (the default).")
 @click.option("--seed", type=int, help="Of the order of invocations; drawn and recorded by default.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="What is measured, for trends and baselines: commit=, branch=, tag= or a word of yours (repeatable). Without"
+    " one of the three they are those of CI or of the git folder that you are in; commit= alone records none.",
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run that was ended.")
 @home_option
 @json_option
@@ -63,6 +72,7 @@ def command(
     until_decided: bool,
     margin: str | None,
     seed: int | None,
+    labels: tuple[str, ...],
     resume: str | None,
     home: Path,
     as_json: bool,
@@ -75,6 +85,7 @@ def command(
     from benchproof import report, runner
     from benchproof.cli.progress import Progress
     from benchproof.document import DEFAULT
+    from benchproof.labels import collect
     from benchproof.store import bundle
 
     progress = Progress(sys.stderr)
@@ -82,7 +93,7 @@ def command(
     changes = {key: value for key, value in changes.items() if value is not None}
     probe = runner.prepare_probe(runner.cache_folder())
     if resume is not None:
-        if plan_file or targets or benchmarks or exact or changes:
+        if plan_file or targets or benchmarks or exact or changes or labels:
             raise UsageError(
                 "--resume goes on with the plan of the run; it takes none of the options that change a plan"
             )
@@ -92,7 +103,8 @@ def command(
         chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
         path = plan_file or DEFAULT
         wanted = _plan(path, chosen, benchmarks, exact=exact, changes=changes, note=progress.note)
-        session = runner.begin(wanted, home, probe, progress)
+        said = collect(labels, folder=Path.cwd(), environment=os.environ)
+        session = runner.begin(wanted, home, probe, progress, said)
     with progress, session as running:
         progress.began(running.out.path)
         for _ in running.run():

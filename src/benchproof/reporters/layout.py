@@ -43,6 +43,15 @@ def figure(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def amount(value: float, unit: Unit) -> str:
+    """A figure with its unit, in the scale that suits it alone."""
+    if unit == "instructions":
+        return f"{count(value)} {unit}"
+    scales = _SCALES.get(unit, OTHER_SCALE)
+    divisor, name = next((each for each in scales if abs(value) >= each[0]), scales[-1])
+    return f"{figure(value / divisor)} {name or unit}"
+
+
 def _exponent(value: float) -> int:
     return int(f"{value:e}".partition("e")[2])
 

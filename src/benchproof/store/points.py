@@ -1,0 +1,126 @@
+"""From a run on disk to what the index keeps of it: one value for each metric of each case, if there is one.
+
+A folder that is not what its manifest says is refused here: the index knows only runs that could be shown to anyone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchproof.analysis import invocations, stats
+from benchproof.errors import StoreError
+from benchproof.model import Better, Clock, Failed, Frozen, Measurement, Passed, Result, Unit, Unverified
+from benchproof.store import bundle
+from benchproof.store.bundle import ENVELOPE, MANIFEST, RESULTS, WARMUPS, Run
+
+_MAD_TO_SD = 1.4826
+
+
+class Value(Frozen, frozen=True, kw_only=True):
+    """What one run says of one metric of one case: the median over `n` invocations."""
+
+    target: str
+    benchmark: str
+    parameters: str  # as JSON, keys in order
+    metric: str
+    unit: Unit
+    better: Better
+    clock: Clock
+    value: float
+    n: int
+    spread: float | None  # robust SD between invocations, in the metric's unit; None of fewer than 6
+    verified: bool  # False: imported, no oracle of ours saw the work
+
+
+def read(path: Path) -> Run:
+    """A run that is what its manifest says. Raises StoreError."""
+    run = bundle.load(path)
+    if bundle.encoded(run.manifest) != (path / MANIFEST).read_bytes() or bundle.seal_of(run.manifest) != (
+        run.manifest.seal
+    ):
+        raise StoreError(f"'{path}' is damaged: {MANIFEST} is not as it was sealed")
+    if run.manifest.state == "complete":
+        _check_hashes(run)
+    elif not all(fits for name in (RESULTS, WARMUPS) for _, fits in bundle.read_lines(path / name)):
+        raise StoreError(f"'{path}' is damaged: a line of its results is not as it was recorded")
+    manifest = run.manifest
+    names = {manifest.run_id, manifest.state, manifest.benchproof, *run.target_envelopes}
+    _refuse_unprintable(names | {name for result in run.results for name in (result.target, result.benchmark)})
+    return run
+
+
+def _refuse_unprintable(names: Iterable[str]) -> None:
+    """No database takes every character, and no reader wants them in a name."""
+    for name in names:
+        if not name.isprintable():
+            raise StoreError(f"expected a name in printable characters, found {name[:60]!a}")
+
+
+def _check_hashes(run: Run) -> None:
+    for name in (RESULTS, WARMUPS, ENVELOPE):
+        with (run.path / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if run.manifest.files.get(name) != found:
+            raise StoreError(f"'{run.path}' is damaged: {name} is not the file that was sealed")
+
+
+def of_run(run: Run) -> Iterator[Value]:
+    """Every value; none of a case in which any answer was wrong, in the warm-up block too."""
+    wrong = [each for each in run.warmups if isinstance(each.outcome, Failed)]
+    for (benchmark, parameters), by_target in invocations.last_tries((*run.results, *wrong)).items():
+        for target, results in by_target.items():
+            status = invocations.status(results)
+            if status in {"passed", "unverified"}:
+                verified = status == "passed"
+                yield from _of_case(target, benchmark, parameters, results, verified=verified)
+
+
+def _of_case(
+    target: str, benchmark: str, parameters: str, results: Sequence[Result], *, verified: bool
+) -> Iterator[Value]:
+    by_metric: dict[tuple[str, Unit, Better, Clock], list[float]] = {}
+    for result in results:
+        for each in _measurements(result):
+            by_metric.setdefault((each.metric, each.unit, each.better, each.clock), []).append(
+                stats.median(each.samples)
+            )
+    _refuse_unprintable(metric for metric, *_ in by_metric)
+    for (metric, unit, better, clock), values in by_metric.items():
+        yield Value(
+            target=target,
+            benchmark=benchmark,
+            parameters=parameters,
+            metric=metric,
+            unit=unit,
+            better=better,
+            clock=clock,
+            value=stats.median(values),
+            n=len(values),
+            spread=_MAD_TO_SD * stats.mad(values) if len(values) >= stats.LEAST_N else None,
+            verified=verified,
+        )
+
+
+def _measurements(result: Result) -> tuple[Measurement, ...]:
+    return result.outcome.measurements if isinstance(result.outcome, (Passed, Unverified)) else ()
+
+
+def time_of(run: Run) -> str:
+    """When it was measured, in UTC, so that texts sort as times do: of an imported run, when its results say.
+
+    Raises StoreError.
+    """
+    stamps = {run.manifest.created_at, *(result.started_at for result in run.results)}
+    try:
+        earliest = min(_utc(stamp) for stamp in stamps)
+    except ValueError as error:
+        raise StoreError(f"'{run.path}': expected times such as 2026-11-20T22:00:00Z: {error}") from error
+    return f"{earliest:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _utc(stamp: str) -> datetime:
+    time = datetime.fromisoformat(stamp)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
