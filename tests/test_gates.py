@@ -125,7 +125,7 @@ def test_a_percentile_that_the_samples_cannot_support_does_not_meet_its_gate(sta
     least = LEAST_OF[statistic]
     asked = a_gate("< 1 s", statistic=statistic)
     few, enough = (judged(asked, passed(*[5.0] * (least - 2)), passed(*[5.0] * more)) for more in (1, 2))
-    assert (few.verdict, few.figure) == ("not met", None)
+    assert (few.verdict, few.figure) == ("undecided", None)
     assert few.reason == f"too few samples: {statistic} needs {least}, found {least - 1}"
     assert enough.verdict == "met"
 
@@ -143,7 +143,6 @@ IMPORTED = Unverified(source="hyperfine", measurements=(measured(5.0),))
         ([GOOD, Failed(violations=("wrong sum",)), GOOD], "failed: wrong sum (1 of 3)"),
         ([GOOD, Unsupported(reason="no call"), GOOD], "unsupported: no call (1 of 3)"),
         ([Unsupported(reason="no call", missing="Linux")], "unsupported: no call; to get it: Linux"),
-        ([GOOD, Invalid(reason="noise"), GOOD], "invalid: noise (1 of 3)"),
         ([IMPORTED], "unverified: imported from hyperfine, not verified"),
         ([GOOD, IMPORTED], "unverified: imported from hyperfine, not verified (1 of 2)"),
     ],
@@ -152,6 +151,26 @@ IMPORTED = Unverified(source="hyperfine", measurements=(measured(5.0),))
 def test_an_outcome_without_a_verified_figure_does_not_meet_a_gate_and_says_why(outcomes, reason, limit):
     found = judged(a_gate(limit), *outcomes, blocks=max(1, len(outcomes)))
     assert (found.verdict, found.figure, found.margin, found.reason) == ("not met", None, None, reason)
+
+
+@pytest.mark.parametrize("limit", ["< 1 s", None], ids=["limit", "must pass"])
+def test_what_the_laboratory_spoiled_is_no_answer(limit):
+    found = judged(a_gate(limit), GOOD, Invalid(reason="noise"), GOOD)
+    assert (found.verdict, found.figure, found.reason) == ("undecided", None, "invalid: noise (1 of 3)")
+
+
+@pytest.mark.parametrize("outcomes", [[], [GOOD]])
+def test_a_run_that_is_known_to_have_been_ended_early_gives_no_answer(outcomes):
+    results = [result(*each) for each in enumerate(outcomes)]
+    (found,) = gate.judge([a_gate()], [CASE], results, blocks=defaultdict(lambda: 3), complete=False)
+    assert found.verdict == "undecided"
+    assert found.reason.startswith("missing: ")
+
+
+def test_fewer_invocations_than_a_gate_asks_for_are_insufficient_evidence():
+    few, enough = (judged(a_gate(least=3), *[GOOD] * n) for n in (2, 3))
+    assert (few.verdict, enough.verdict) == ("undecided", "met")
+    assert few.reason == "insufficient evidence: 2 invocations passed, the gate asks for 3"
 
 
 def test_a_run_that_was_ended_early_meets_no_gate():

@@ -1,4 +1,4 @@
-"""Reads what a plan says, out of the files that say it: a file or a name, and all that it includes, as one document.
+"""Reads what a plan or a policy says: a file or a name, and all that it includes, as one document.
 
 It knows TOML and files; whether the document makes sense is not its business.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,35 @@ from benchproof.errors import UsageError
 
 DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 _INCLUDE_LIMIT = 16
-_PLAN_LIMIT_BYTES = 1 << 20
+_LIMIT_BYTES = 1 << 20
 
 
-def shipped() -> dict[str, Path]:
+def plans() -> dict[str, Path]:
     """The plans that come with benchproof, by name."""
     return {file.stem: file for file in sorted(DEFAULT.parent.glob("*.toml"))}
 
 
-def document_of(path: Path) -> dict[str, Any]:
-    """The plan file, or the plan of that name that comes with benchproof, as a document. Raises UsageError.
+def policies() -> dict[str, Path]:
+    """The policies that come with benchproof, by name."""
+    return {file.stem: file for file in sorted((Path(__file__).parent / "policies").glob("*.toml"))}
+
+
+def document_of(path: Path, *, what: str = "plan", shipped: Mapping[str, Path] | None = None) -> dict[str, Any]:
+    """The file, or what comes with benchproof under that name, as a document. Raises UsageError.
 
     A file that exists wins; includes are resolved.
     """
     if os.path.lexists(path):
-        return _read(path, ())
+        return _read(path, (), what)
+    known = plans() if shipped is None else shipped
     try:
-        return _read(shipped().get(str(path), path), ())
+        return _read(known.get(str(path), path), (), what)
     except UsageError as error:
-        raise UsageError(f"{error}; the plans that need no file: {', '.join(shipped())}") from error
+        need_none = f"the {'policies' if what == 'policy' else 'plans'} that need no file: {', '.join(known)}"
+        raise UsageError(f"{error}; {need_none}") from error
 
 
-def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
+def _read(path: Path, including: tuple[Path, ...], what: str) -> dict[str, Any]:
     name = f"{including[-1].name}: include: {path.name}" if including else str(path)
     try:
         resolved = path.resolve()
@@ -45,7 +53,7 @@ def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
         document = tomllib.loads(_content(path).decode())
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, or nesting without end
         found = "a folder" if isinstance(error, IsADirectoryError) else getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{name}: expected a plan (a TOML file), found: {found}") from error
+        raise UsageError(f"{name}: expected a {what} (a TOML file), found: {found}") from error
     except UnicodeDecodeError as error:
         at = f"byte {error.object[error.start]:#04x} at offset {error.start}"
         raise UsageError(f"{name}: expected UTF-8, found {at}") from error
@@ -57,16 +65,16 @@ def _read(path: Path, including: tuple[Path, ...]) -> dict[str, Any]:
         raise UsageError(f"{path.name}: include: expected a list of file names, found {included!r}")
     merged: dict[str, Any] = {}
     for name in included:
-        merged = _merge(merged, _read(path.parent / name, (*including, path)))
+        merged = _merge(merged, _read(path.parent / name, (*including, path), what))
     return _merge(merged, document)
 
 
 def _content(path: Path) -> bytes:
-    """Raises ValueError for what is too long to be a plan: a device has no end."""
+    """Raises ValueError for what is too long to be written by hand: a device has no end."""
     with path.open("rb") as file:
-        content = file.read(_PLAN_LIMIT_BYTES + 1)
-    if len(content) > _PLAN_LIMIT_BYTES:
-        raise ValueError(f"longer than {_PLAN_LIMIT_BYTES >> 20} MiB")
+        content = file.read(_LIMIT_BYTES + 1)
+    if len(content) > _LIMIT_BYTES:
+        raise ValueError(f"longer than {_LIMIT_BYTES >> 20} MiB")
     return content
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 import random
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from benchproof.analysis.compare import Design, Look, planned_looks
-from benchproof.analysis.gate import Gate, Mode, Statistic
+from benchproof.analysis.gate import REFERENCE, Gate
 from benchproof.analysis.invocations import Question, question
-from benchproof.analysis.limit import Limit, words_for
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.document import document_of
 from benchproof.errors import UsageError
-from benchproof.model import Benchmark, Facet, Frozen, Lab, Target, Unit
+from benchproof.model import Benchmark, Better, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
-from benchproof.quantities import Duration, Share, decode
+from benchproof.policy import Known, benchmark_of, gates_of
+from benchproof.quantities import Duration, Share
+from benchproof.tables import convert, refuse_unknown, table_of
 from benchproof.targets import KINDS
 
 FULL_BLOCKS = 10
@@ -84,16 +84,6 @@ class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
     def design(self) -> Design:
         """How the targets are compared."""
         return Design(margin=float(self.margin), fdr=float(self.fdr), looks=self.looks)
-
-
-class _GateTable(Frozen, frozen=True, forbid_unknown_fields=True):
-    """A table of `[gates]`, not yet held against the rest of the plan."""
-
-    statistic: Statistic | None = None
-    limit: str | None = None
-    mode: Mode = "gate"
-    target: str | None = None
-    must_pass: bool = False
 
 
 class Case(Frozen, frozen=True):
@@ -173,30 +163,33 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
 
     The files that a plan names must be there, but not those of one that was `recorded` with a run.
     """
-    _refuse_unknown(document, ["targets", "suites", "run", "gates"], where)
-    targets = _table(document, "targets", where)
-    suites = _table(document, "suites", where)
-    run_table = _table(document, "run", where) | changes
+    refuse_unknown(document, ["targets", "suites", "run", "gates"], where)
+    targets = table_of(document, "targets", where)
+    suites = table_of(document, "suites", where)
+    run_table = table_of(document, "run", where) | changes
     if isinstance(run_table.get("vary"), str):
         run_table["vary"] = [run_table["vary"]]
     if isinstance(run_table.get("limits"), dict):
         limits = {key: None if value == "any" else value for key, value in run_table["limits"].items()}
-        run_table["limits"] = _convert(limits, Limits, f"{where}: run.limits")
+        run_table["limits"] = convert(limits, Limits, f"{where}: run.limits")
     run_table.setdefault("blocks", _usual_blocks(run_table))
-    settings = _with_looks(_convert(run_table, Settings, f"{where}: run"), f"{where}: run")
+    settings = _with_looks(convert(run_table, Settings, f"{where}: run"), f"{where}: run")
     if not targets:
         raise UsageError(f"{where}: targets: expected at least one table such as [targets.host], found none")
     seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
     settings = msgspec.structs.replace(settings, seed=seed)
     benchmarks = _benchmarks(suites, settings, where)
+    read = {name: _target(name, table, where, recorded=recorded) for name, table in targets.items()}
+    references = _references(targets, where)
+    known = _known(benchmarks, exact=any(getattr(each, "exact", False) for _, each in read.values()))
     return Plan(
         document=document | {"run": _plain(settings)},
-        targets={name: _target(name, table, where, recorded=recorded) for name, table in targets.items()},
-        references=_references(targets, where),
+        targets=read,
+        references=references,
         cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
         run=settings,
         seed=seed,
-        gates=tuple(_gates(_table(document, "gates", where), list(targets), benchmarks, where)),
+        gates=tuple(_gates(table_of(document, "gates", where), references, known, where)),
     )
 
 
@@ -221,7 +214,7 @@ def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
 
     Raises UsageError if there is none left.
     """
-    targets = _table(document, "targets", "the plan")
+    targets = table_of(document, "targets", "the plan")
     kinds = {name: _target(name, table, "the plan")[1] for name, table in targets.items()}
     able = {name: targets[name] | {"exact": True} for name, settings in kinds.items() if hasattr(settings, "exact")}
     if not able:
@@ -238,7 +231,7 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
     """
     chosen = dict(document)
     if targets:
-        known = list(_table(document, "targets", "the plan"))
+        known = list(table_of(document, "targets", "the plan"))
         for name in targets:
             if name not in known:
                 raise UsageError(f"the plan has no target '{name}'; {nearest(name, known)}")
@@ -247,7 +240,7 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
     if benchmarks:
         chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
     if "gates" in document:
-        gates = _table(document, "gates", "the plan")
+        gates = table_of(document, "gates", "the plan")
         chosen["gates"] = {key: table for key, table in gates.items() if _is_asked(key, table, targets, benchmarks)}
     return chosen
 
@@ -268,15 +261,8 @@ def _is_asked(key: str, table: Any, targets: tuple[str, ...], benchmarks: tuple[
     if targets and isinstance(target, str) and target not in targets:
         return False
     names = [inner for name in benchmarks for inner in SUITES.get(name, (name,))]
-    name = _benchmark_of(key, BENCHMARKS.names())
+    name = benchmark_of(key, BENCHMARKS.names())
     return not names or name is None or name in names
-
-
-def _table(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    table = document.get(key, {})
-    if not isinstance(table, dict):
-        raise UsageError(f"{where}: {key}: expected a table, found {table!r}")
-    return table
 
 
 def _target(name: str, table: Any, where: str, *, recorded: bool = False) -> tuple[str, Any]:
@@ -288,7 +274,7 @@ def _target(name: str, table: Any, where: str, *, recorded: bool = False) -> tup
     except UsageError as error:
         raise UsageError(f"{where}: kind: {error}") from error
     given = {key: value for key, value in table.items() if key not in {"kind", "reference"}}
-    settings = _convert(given, kind.Settings, where, also=("kind", "reference"))
+    settings = convert(given, kind.Settings, where, also=("kind", "reference"))
     if not recorded and hasattr(settings, "refuse_missing_files"):
         try:
             settings.refuse_missing_files()
@@ -325,74 +311,38 @@ def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[
     )
 
 
-def _gates(tables: dict[str, Any], targets: list[str], benchmarks: Sequence[Benchmark], where: str) -> Iterator[Gate]:
-    by_name = {benchmark.definition.name: benchmark for benchmark in benchmarks}
-    for key, table in tables.items():
-        at = f"{where}: gates.{key}"
-        name = _benchmark_of(key, list(by_name))
-        if name is None:
-            quotes = "; a name with a dot needs quotes" if _is_nested(table) else ""
-            known = nearest(key, list(by_name))
-            raise UsageError(f"{at}: expected a benchmark of this plan or one of its metrics{quotes}; {known}")
-        if not isinstance(table, dict):
-            raise UsageError(f"{at}: expected a table, found {table!r}")
-        read: _GateTable = _convert(table, _GateTable, at)
-        if read.target is not None and read.target not in targets:
-            raise UsageError(f"{at}: target: unknown target '{read.target}'; {nearest(read.target, targets)}")
-        limit = _limit(read, at)
-        if limit is not None:
-            _refuse_wrong_unit(limit, by_name[name], key, at)
-        yield Gate(
-            key=key,
-            benchmark=name,
-            metric=None if key == name else key,
-            mode=read.mode,
-            target=read.target,
-            statistic=read.statistic,
-            limit=limit,
-        )
+def _gates(tables: dict[str, Any], references: Mapping[str, str], known: Known, where: str) -> Iterator[Gate]:
+    """The gates of the plan, judged from its run alone and sealed with it: other runs are a policy's matter."""
+    for gate in gates_of(tables, targets=list(references), known=known, where=where):
+        if gate.baseline not in {None, REFERENCE}:
+            raise UsageError(
+                f"{where}: gates.{gate.key}: baseline: expected '{REFERENCE}' in a plan, found '{gate.baseline}'; "
+                "state a ratio to another run in a policy (benchproof gate --policy)"
+            )
+        if gate.baseline and gate.target and references[gate.target] == gate.target:
+            raise UsageError(
+                f"{where}: gates.{gate.key}: target: '{gate.target}' is its own reference, so there is no ratio to hold"
+            )
+        yield gate
 
 
-def _benchmark_of(key: str, names: list[str]) -> str | None:
-    """The benchmark that the key of a gate means, by its own name or that of a metric."""
-    meant = [name for name in names if re.fullmatch(rf"{re.escape(name)}(\.\w+)*", key, re.ASCII)]
-    return max(meant, key=len, default=None)
-
-
-def _is_nested(table: Any) -> bool:
-    return isinstance(table, dict) and any(isinstance(inner, dict) for inner in table.values())
-
-
-def _limit(table: _GateTable, where: str) -> Limit | None:
-    """The limit of a gate, None where it only asks that all passed; exactly one of the two must be there."""
-    stated = (table.statistic is not None, table.limit is not None)
-    if table.must_pass and not any(stated):
-        return None
-    if table.must_pass:
-        raise UsageError(f"{where}: expected either must_pass or a statistic with a limit, found both")
-    for key, there, example in zip(("statistic", "limit"), stated, ('"max"', '"< 1.2 s"'), strict=True):
-        if not there:
-            raise UsageError(f"{where}: {key}: expected one such as {key} = {example}, or must_pass = true; found none")
-    try:
-        return Limit.parse(str(table.limit))
-    except ValueError as error:
-        raise UsageError(f"{where}: limit: {error}") from error
-
-
-def _refuse_wrong_unit(limit: Limit, benchmark: Benchmark, key: str, where: str) -> None:
-    """As far as a benchmark says beforehand what it measures; of other metrics only the results tell."""
-    name, quantity = benchmark.definition.name, getattr(benchmark, "quantity", None)
-    unit: Unit | None = getattr(benchmark, "unit", None) if key in {name, f"{name}.{quantity}"} else None
-    if unit is None or limit.fits(unit) or limit.unit == "instructions":  # which a target may count instead of time
-        return
-    raise UsageError(f"{where}: limit: expected a unit of {quantity} ({words_for(unit)}), found '{limit.text}'")
+def _known(benchmarks: Sequence[Benchmark], *, exact: bool) -> Known:
+    """What the benchmarks say beforehand of what they measure."""
+    known: dict[str, dict[str, tuple[Unit, Better]]] = {}
+    for benchmark in benchmarks:
+        name, quantity = benchmark.definition.name, getattr(benchmark, "quantity", None)
+        unit, better = getattr(benchmark, "unit", None), getattr(benchmark, "better", None)
+        known[name] = {f"{name}.{quantity}": (unit, better)} if quantity and unit and better else {}
+        if known[name] and exact:
+            known[name][f"{name}.instructions"] = ("instructions", "lower")
+    return known
 
 
 def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
     where = f"{where}: suites.{name}"
     if not isinstance(table, dict):
         raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {table!r}")
-    _refuse_unknown(table, ["benchmarks"], where)
+    refuse_unknown(table, ["benchmarks"], where)
     if not isinstance(table.get("benchmarks"), list) or not table["benchmarks"]:
         found = repr(table["benchmarks"]) if "benchmarks" in table else "nothing"
         raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {found}")
@@ -411,44 +361,8 @@ def _benchmark(item: Any, where: str) -> Benchmark:
     except UsageError as error:
         raise UsageError(f"{where}: benchmarks: {error}") from error
     parameters = {key: value for key, value in table.items() if key != "name"}
-    benchmark: Benchmark = _convert(parameters, kind, f"{where}: {table['name']}")
+    benchmark: Benchmark = convert(parameters, kind, f"{where}: {table['name']}")
     return benchmark
-
-
-def _convert(table: dict[str, Any], kind: Any, where: str, also: tuple[str, ...] = ()) -> Any:
-    _refuse_unknown(table, [*kind.__struct_fields__, *also], where)
-    if "\\u0000" in msgspec.json.encode(table, enc_hook=str).decode():
-        raise UsageError(f"{where}: expected text without zero bytes")
-    for key, value in table.items():  # a key at a time, so that a message can name it
-        field = next(field for field in msgspec.structs.fields(kind) if field.name == key)
-        try:
-            msgspec.convert(value, field.type, dec_hook=decode)
-        except (msgspec.ValidationError, UsageError) as error:
-            raise UsageError(f"{where}: {key}: {_words(error)}{_choices(field.type, value)}") from error
-    try:
-        return msgspec.convert(table, kind, dec_hook=decode)
-    except (msgspec.ValidationError, UsageError) as error:
-        raise UsageError(f"{where}: {_words(error)}") from error
-
-
-def _words(error: Exception) -> str:
-    return str(error).partition(" - at `$")[0]
-
-
-def _choices(kind: Any, value: Any) -> str:
-    choices = _words_of(kind)
-    return f"; {nearest(str(value), choices)}" if choices else ""
-
-
-def _words_of(kind: Any) -> list[str]:
-    """The words that a type lets choose from, however deep they are in it."""
-    return [kind] if isinstance(kind, str) else [word for part in get_args(kind) for word in _words_of(part)]
-
-
-def _refuse_unknown(table: dict[str, Any], known: list[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

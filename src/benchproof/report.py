@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from benchproof import envelope
-from benchproof.analysis import gate, invocations, matrix, widths
+from benchproof.analysis import gate, invocations, matrix, relative, widths
+from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
 from benchproof.analysis.versus import Half
-from benchproof.model import Facet, Failed, Noise
+from benchproof.model import Facet, Failed, Noise, Result
 from benchproof.plan import Plan, parse
 from benchproof.store.bundle import Run
 
-__all__ = ["Report", "blocks_due", "build", "encoded", "half", "plan_of", "undeclared"]
+__all__ = ["Report", "blocks_due", "build", "encoded", "half", "judged", "plan_of", "undeclared"]
 
 _STEAL_WARNING = 0.02
 
@@ -33,9 +34,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         run = msgspec.structs.replace(run, results=tuple(each for each in run.results if each.block < upto))
     columns = tuple(_column(run, plan, target) for target in plan.targets)
     cases = [(case.target, case.name, case.parameters, case.benchmark.definition.tier) for case in plan.cases]
-    # a warm-up is in no figure, but a wrong answer is a wrong answer
-    wrong = tuple(each for each in run.warmups if isinstance(each.outcome, Failed))
-    results = (*run.results, *wrong)
+    results = _counted(run)
     rows = tuple(
         row
         for exact in (False, True)  # never in one row
@@ -48,7 +47,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
     )
     due = matrix.blocks_due(rows, columns, plan.run.design, plan.run.blocks)
     cells = [cell for row in rows for cell in row.cells.values()]
-    return Report(
+    found = Report(
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
         version=run.manifest.benchproof,
@@ -67,11 +66,33 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         warnings=tuple(_warnings(run, plan, due)),
         envelopes={key: each.sections for key, each in run.envelopes.items()},
         section_hashes={key: envelope.section_hashes(each) for key, each in run.envelopes.items()},
-        gates=gate.judge(plan.gates, cases, results, blocks=due),
         design=plan.run.design,
         labels=run.manifest.labels,
         scaling=widths.rows(cases, results, _systems(run, plan)),
     )
+    return msgspec.structs.replace(found, gates=judged(run, found, plan.gates, relative.within(found)))
+
+
+def judged(run: Run, found: Report, gates: Iterable[Gate], ratios: Ratios) -> tuple[GateVerdict, ...]:
+    """The verdicts of gates on a run whose report is there."""
+    cases = {
+        (target, invocations.question(row.benchmark, row.parameters)): (row.benchmark, row.parameters, row.tier)
+        for row in found.rows
+        for target in row.cells
+    }
+    return gate.judge(
+        gates,
+        [(target, *case) for (target, _), case in cases.items()],
+        _counted(run),
+        blocks=matrix.blocks_due(found.rows, found.columns, found.design, found.blocks),
+        ratios=ratios,
+        complete=run.manifest.state == "complete",
+    )
+
+
+def _counted(run: Run) -> tuple[Result, ...]:
+    """A warm-up is in no figure, but a wrong answer is a wrong answer."""
+    return (*run.results, *(each for each in run.warmups if isinstance(each.outcome, Failed)))
 
 
 def half(run: Run, target: str, found: Report) -> Half:

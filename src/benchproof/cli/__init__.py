@@ -23,6 +23,7 @@ _VERBS = {
     "explain": "why it costs that, and why two systems differ: instructions by function",
     "trend": "what became of each metric from run to run, and between which commits it changed",
     "report": "show a run again, in another format",
+    "gate": "may this ship? a run against a policy, or the gates of its plan",
     "verify": "compute every hash, verdict and figure of a run anew",
     "index": "the database behind trends and baselines: bring it up to date, make it anew",
     "list": "targets, benchmarks, plans, runs",

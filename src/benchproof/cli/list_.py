@@ -14,14 +14,14 @@ from benchproof.plugins import Table
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["targets", "benchmarks", "plans", "runs"]))
+@click.argument("what", type=click.Choice(["targets", "benchmarks", "plans", "policies", "runs"]))
 @home_option
 @json_option
 def command(*, what: str, home: Path, as_json: bool) -> int:
-    """Target kinds, benchmarks with their questions, plans that need no file, or the runs of this folder."""
+    """Target kinds, benchmarks with their questions, plans and policies that need no file, or this folder's runs."""
     import msgspec
 
-    rows = _runs(home) if what == "runs" else {"targets": _targets, "benchmarks": _benchmarks, "plans": _plans}[what]()
+    rows = _runs(home) if what == "runs" else _SHIPPED[what]()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
     else:
@@ -44,12 +44,31 @@ def _benchmarks() -> list[dict[str, str]]:
 
 
 def _plans() -> list[dict[str, str]]:
-    from benchproof.document import shipped
+    from benchproof.document import plans
 
+    return _files(plans())
+
+
+def _policies() -> list[dict[str, str]]:
+    from benchproof.document import policies
+
+    return _files(policies())
+
+
+def _files(shipped: dict[str, Path]) -> list[dict[str, str]]:
+    """What each file says of itself in its first line."""
     return [
         {"name": name, "about": file.read_text().partition("\n")[0].removeprefix("# ")}
-        for name, file in shipped().items()
+        for name, file in shipped.items()
     ]
+
+
+_SHIPPED: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "targets": _targets,
+    "benchmarks": _benchmarks,
+    "plans": _plans,
+    "policies": _policies,
+}
 
 
 def _about(table: Table, name: str, describe: Callable[[Any], str]) -> str:

@@ -147,6 +147,7 @@ def show(result: Any, path: Path, *, as_json: bool) -> int:
     page.write_text(FORMATS.load("markdown")(result), encoding="utf-8")
     click.echo(FORMATS.load("json")(result) if as_json else terminal(result), nl=False)
     click.echo(f"report: {page}\nevidence: {path} (benchproof verify {path})", err=True)
-    if result.statuses.get("failed") or any(each.verdict == "not met" for each in result.gates):
+    verdicts = {each.verdict for each in result.gates}
+    if result.statuses.get("failed") or "not met" in verdicts:
         return 1
-    return 0 if result.passed else 3
+    return 0 if result.passed and "undecided" not in verdicts else 3

@@ -6,13 +6,15 @@ import csv
 import io
 
 from benchproof.analysis.compare import Comparison
-from benchproof.analysis.matrix import Report
+from benchproof.analysis.gate import GateVerdict
+from benchproof.analysis.matrix import Report, Row
 from benchproof.reporters.summary import FIGURES, figure
 
 _HEAD = (
     *("run_id", "benchmark", "metric", "unit", "better", "target", "status", "n", "median", "spread"),
     *FIGURES[1:],
     *("reference", "ratio", "ratio_low", "ratio_high", "confidence", "difference", "verdict", "reason", "notes"),
+    "gates",
 )
 
 
@@ -36,8 +38,29 @@ def render(report: Report) -> str:
             )
             compared = _compared(columns[target].reference, cell.comparison)
             figures = [figure(cell.summary, name) for name in FIGURES[1:]]
-            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, "; ".join(cell.notes)))
+            said = "; ".join(_told(each) for each in report.gates if _speaks_of(each, row, target))
+            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, "; ".join(cell.notes), said))
+    for each in report.gates:
+        if not any(_speaks_of(each, row, each.target) for row in report.rows if each.target in row.cells):
+            writer.writerow(_lost(report, each))
     return text.getvalue()
+
+
+def _speaks_of(verdict: GateVerdict, row: Row, target: str) -> bool:
+    gate = verdict.gate
+    asked = (gate.benchmark, verdict.target, verdict.parameters) == (row.benchmark, target, row.parameters)
+    return asked and (gate.metric in {None, row.metric} or row.unit is None)
+
+
+def _told(verdict: GateVerdict) -> str:
+    return f"{verdict.gate.key}: {verdict.verdict}"
+
+
+def _lost(report: Report, verdict: GateVerdict) -> tuple[object, ...]:
+    """A gate on what the run does not have still has its line."""
+    gate = verdict.gate
+    known = (report.run_id, gate.benchmark, gate.metric or "", "", "", verdict.target, "missing", verdict.n)
+    return *known, *[""] * (len(_HEAD) - len(known) - 2), verdict.reason, _told(verdict)
 
 
 def _compared(reference: str, comparison: Comparison | None) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from benchproof.analysis import compare
@@ -176,7 +176,13 @@ def configuration(report: Report, column: Column) -> str:
 
 
 GATE_HEAD = ("gate", "target", "statistic", "figure", "limit", "margin", "verdict", "reason")
-VERDICTS: dict[Verdict, str] = {"met": "met", "not met": "NOT MET", "review": "review", "off": "off"}
+VERDICTS: dict[Verdict, str] = {
+    "met": "met",
+    "not met": "NOT MET",
+    "undecided": "undecided",
+    "review": "review",
+    "off": "off",
+}
 
 
 def gate_texts(verdict: GateVerdict, report: Report) -> tuple[str, ...]:
@@ -189,12 +195,37 @@ def gate_texts(verdict: GateVerdict, report: Report) -> tuple[str, ...]:
         if any(each.parameters.get(key) != found for each in asked)
     }
     name = " ".join([gate.key, *(f"{key}={found}" for key, found in differing.items())])
+    figures = _gate_figures(verdict, report)
+    return name, verdict.target, _gate_statistic(verdict), *figures, VERDICTS[verdict.verdict], verdict.reason
+
+
+def _gate_statistic(verdict: GateVerdict) -> str:
+    gate = verdict.gate
+    if gate.baseline is not None:
+        return f"ratio to {verdict.base or gate.baseline}"
+    return "median, p95" if gate.bands else gate.statistic or "must pass"
+
+
+def gate_line(verdict: GateVerdict, report: Report) -> str:
+    """A verdict with its figure and its reason, as one sentence."""
+    name, target, statistic, shown, limit, _, word, reason = gate_texts(verdict, report)
+    held = f"{statistic} {shown}, limit {limit}" if shown else f"{statistic}, limit {limit}"
+    return f"{word}: {name} of {target}: {held}" + (f": {reason}" if reason else "")
+
+
+def _gate_figures(verdict: GateVerdict, report: Report) -> tuple[str, str, str]:
+    """Figure, limit and margin."""
+    gate = verdict.gate
+    if gate.bands:
+        limit = gate.bands[0].median
+        shown = ", ".join(f"{figure(each / limit.scale)} {limit.word}".rstrip() for each in verdict.figures.values())
+        return f"{shown}: {verdict.band}" if shown else "", f"{gate.require} or better", ""
     if gate.limit is None:
-        figures = (f"{verdict.n} passed", f"all {report.blocks}", "")
-    else:
-        figures = (_amount(verdict.figure, verdict), gate.limit.text, _margin(verdict))
-    statistic = gate.statistic or "must pass"
-    return name, verdict.target, statistic, *figures, VERDICTS[verdict.verdict], verdict.reason
+        return f"{verdict.n} passed", f"all {report.blocks}", ""
+    if verdict.interval is not None:
+        ends = [f"{each:.3f}" for each in (verdict.interval.low, verdict.interval.high)]
+        return f"{verdict.interval.estimate:.3f} [{', '.join(ends)}]", gate.limit.text, _margin(verdict)
+    return _amount(verdict.figure, verdict), gate.limit.text, _margin(verdict)
 
 
 def _amount(value: float | None, verdict: GateVerdict) -> str:
@@ -211,9 +242,9 @@ def _margin(verdict: GateVerdict) -> str:
     return f"{verdict.margin / bound:+.1%}" if bound else _amount(verdict.margin, verdict)
 
 
-def gate_counts(report: Report) -> str:
+def gate_counts(verdicts: Iterable[GateVerdict]) -> str:
     """How many gates ended how."""
-    counts = Counter(each.verdict for each in report.gates)
+    counts = Counter(each.verdict for each in verdicts)
     return ", ".join(f"{counts[verdict]} {word}" for verdict, word in VERDICTS.items() if counts[verdict])
 
 

@@ -74,7 +74,7 @@ def _marks(row: Row, numbers: dict[str, int]) -> str:
 def _gates(report: Report) -> Iterator[str]:
     if not report.gates:
         return
-    yield f"## Gates: {layout.gate_counts(report)}"
+    yield f"## Gates: {layout.gate_counts(report.gates)}"
     yield ""
     yield f"| {' | '.join(layout.GATE_HEAD)} |"
     yield "| --- | --- | --- | ---: | ---: | ---: | --- | --- |"

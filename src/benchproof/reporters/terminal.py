@@ -13,7 +13,7 @@ from benchproof.model import Unit
 from benchproof.reporters import layout
 
 _COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
-_GATE_STYLES = {"met": "green", "not met": "red", "review": "yellow", "off": "dim"}
+_GATE_STYLES = {"met": "green", "not met": "red", "undecided": "magenta", "review": "yellow", "off": "dim"}
 
 
 def render(report: Report, *, width: int = 120, color: bool = False) -> str:
@@ -26,9 +26,23 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(part.legend, style="dim")
     console.print("There is no total score.", style="dim")
     if report.gates:
-        console.print(f"gates: {layout.gate_counts(report)}", style="italic")
+        console.print(f"gates: {layout.gate_counts(report.gates)}", style="italic")
         console.print(_gates(report))
     _below(console, report)
+    return text.getvalue()
+
+
+def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
+    """The gates alone: a table, and beneath it why any of them is not simply met."""
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console.print(_gates(report, with_reasons=False))
+    for each in report.gates:
+        if each.reason or each.verdict in {"not met", "undecided"}:
+            console.print(escape(layout.gate_line(each, report)), style=_GATE_STYLES[each.verdict])
+    for warning in report.warnings:
+        console.print(f"note: {escape(warning)}", style="yellow")
+    console.print(f"run {escape(report.run_id)}: {layout.gate_counts(report.gates)}")
     return text.getvalue()
 
 
@@ -58,14 +72,15 @@ def _matrix(report: Report, part: layout.Part, heading: str) -> Table:
     return table
 
 
-def _gates(report: Report) -> Table:
+def _gates(report: Report, *, with_reasons: bool = True) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in layout.GATE_HEAD:
+    for name in layout.GATE_HEAD if with_reasons else layout.GATE_HEAD[:-1]:
         table.add_column(name, justify="right" if name in {"figure", "limit", "margin"} else "left")
     above = ""
     for each in report.gates:
         *texts, reason = (escape(text) for text in layout.gate_texts(each, report))
-        table.add_row(*texts, "as above" if reason and reason == above else reason, style=_GATE_STYLES[each.verdict])
+        said = ["as above" if reason and reason == above else reason] if with_reasons else []
+        table.add_row(*texts, *said, style=_GATE_STYLES[each.verdict])
         above = reason
     return table
 
