@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from benchproof import envelope
-from benchproof.analysis import gate, invocations, matrix, relative, widths
+from benchproof.analysis import calibrate, gate, invocations, matrix, relative, widths
 from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
@@ -43,6 +43,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
             results,
             [column for column in columns if column.exact == exact],
             plan.run.design,
+            calibrate.floors(run.manifest.calibration, plan.references),
         )
     )
     due = matrix.blocks_due(rows, columns, plan.run.design, plan.run.blocks)
@@ -174,6 +175,7 @@ def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Asked, int]) -> list[str
     for target, key in run.target_envelopes.items():
         if reason := run.envelopes[key].sections.get("machine", {}).get("accel_reason"):
             emulated.setdefault(reason, []).append(target)
+    found += run.manifest.calibration.notes
     found += _stopped_early(plan, blocks_due)
     found += [
         f"{', '.join(names)}: emulated, not virtualised: {reason}; its figures compare with nothing native"

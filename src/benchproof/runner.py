@@ -22,6 +22,8 @@ from typing import Any, Protocol
 import msgspec
 
 from benchproof import __version__, envelope, noise, report
+from benchproof.analysis.calibrate import Calibrated
+from benchproof.analysis.invocations import question
 from benchproof.errors import (
     Interrupted,
     InvocationError,
@@ -49,7 +51,7 @@ from benchproof.model import (
 from benchproof.plan import Case, CaseKey, Limits, Plan, case_key
 from benchproof.probe import Probe, build
 from benchproof.report import Report
-from benchproof.store import bundle
+from benchproof.store import bundle, calibrations
 
 _START_FAILURES = 3  # in a row: then the target is given up, the run goes on without it
 _SCRATCH_PREFIX = "benchproof-scratch-"
@@ -98,6 +100,7 @@ def begin(
     with interruptible(), laboratory(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
         envelopes, settled = _describe(targets, lab, probe, progress)
+        manifest = msgspec.structs.replace(manifest, calibration=_calibration(plan, home, envelopes, progress))
         objects = {probe.facts["binary_sha256"]: probe.path.read_bytes()}
         out = bundle.Bundle.create(home / "runs" / run_id, manifest, envelopes, objects)
         with contextlib.closing(out):
@@ -320,6 +323,18 @@ def _describe(
             settled[name] = Settled(outcome=outcome_of(error), logs=tuple(lab.logs))
             progress.note(f"target '{name}': {error}")
     return envelopes, settled
+
+
+def _calibration(plan: Plan, home: Path, envelopes: dict[str, Envelope], progress: Progress) -> Calibrated:
+    """The A/A floors that hold for what was found, for the shortest comparison that the run may decide by."""
+    timed = {name: each for name, each in envelopes.items() if name not in plan.exact}
+    blocks = plan.run.looks[0].blocks if plan.run.looks else plan.run.blocks
+    found = calibrations.find(home, timed, blocks=blocks)
+    for note in found.notes:
+        progress.note(note)
+    asked = {case.question for case in plan.cases}
+    floors = tuple(each for each in found.floors if question(each.benchmark, each.parameters) in asked)
+    return msgspec.structs.replace(found, floors=floors)
 
 
 def _definitions(plan: Plan) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def _compared(
 ) -> list[Versus]:
     """Every pair of targets that was asked for."""
     from benchproof import report
-    from benchproof.analysis import versus
+    from benchproof.analysis import calibrate, versus
 
     reports = report.build(first), report.build(second)
     facets = _facets(vary) or reports[1].vary
@@ -79,6 +79,7 @@ def _compared(
             context=report.undeclared((first, one), (second, other), vary=facets),
             vary=facets,
             design=design,
+            drift=calibrate.drift((first.manifest.calibration, one), (second.manifest.calibration, other)),
         )
         for one, other in _pairs(reports, chosen)
     ]

@@ -85,7 +85,8 @@ def ratio_text(comparison: Comparison | None) -> str:
             return f"{sign} {more} ({comparison.ratio.estimate:.4f}x)"
         return f"{sign} {more} [{count(change.low)}, {count(change.high)}]"
     low, estimate, high = (_ratio(value) for value in (interval.low, interval.estimate, interval.high))
-    return f"{sign} {estimate}x [{low}, {high}]"
+    widened = f" A/A {comparison.floor:.1%}" if comparison.floor and comparison.margin == comparison.floor else ""
+    return f"{sign} {estimate}x [{low}, {high}]{widened}"
 
 
 def _ratio(value: float) -> str:
@@ -255,11 +256,23 @@ def coverage(report: Report) -> str:
 
 
 def _timed_legend(report: Report) -> str:
+    floors = [
+        each.comparison.floor
+        for row in report.rows
+        for each in row.cells.values()
+        if each.comparison and each.comparison.floor is not None
+    ]
+    calibrated = (
+        f" A/A floors, by which equal things were measured to differ here, are {min(floors):.1%} to {max(floors):.1%}; "
+        "one that is wider than the margin stands behind the ratio and takes its place."
+        if floors
+        else ""
+    )
     return (
         f"Medians of {report.blocks} invocations, each verified; beneath, the ratio to the target behind the slash "
         f"with its {1 - 2 * report.design.alpha:.0%} interval and the verdict against a margin of "
         f"{report.design.margin:.3g} (+ faster, - slower, = same, ~ undecided); ± is the robust spread between "
-        f"invocations where it is over {NOISY_SPREAD:.0%}."
+        f"invocations where it is over {NOISY_SPREAD:.0%}.{calibrated}"
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from benchproof.analysis.calibrate import Calibrated
 from benchproof.envelope import fingerprint
 from benchproof.errors import StoreError, UsageError
 from benchproof.model import WARMUP_BLOCK, Envelope, Frozen, Result
@@ -51,6 +52,7 @@ class Manifest(Frozen, frozen=True):
     definitions: list[dict[str, Any]]
     files: dict[str, str]  # path within the run -> sha256; of the growing files only once the run is complete
     labels: dict[str, str] = msgspec.field(default_factory=dict)  # commit, branch, tag and the user's own
+    calibration: Calibrated = Calibrated()  # the A/A floors that held when the run began
     seal: str = ""  # sha256 of this manifest with an empty seal
 
 
