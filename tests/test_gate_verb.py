@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchproof import gating, plan, policy, report
@@ -723,6 +723,42 @@ def test_the_policies_in_the_page_on_gates_make_sense(gate, tmp_path):
         stated = policy.load(tmp_path / "policy.toml")
         known = {name: {metric: about} for name, (metric, *about) in KINDS.items()}
         assert list(policy.gates_of(stated.gates, targets=["t", "host"], known=known, where="docs/gates.md"))
+
+
+WORDS = st.one_of(
+    st.sampled_from(
+        ["ratio", "median", "p95", "< 1 us", "< 1.05", "> 0.95", "< 0", "reference", "run:x", "Good", "t", "x\0"]
+    ),
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 10**6),
+    st.floats(),
+    st.lists(st.integers(), max_size=2),
+)
+BANDS = st.dictionaries(
+    st.sampled_from(["Good", "Fair", BEYOND]), st.dictionaries(st.sampled_from(["median", "p95", "p59"]), WORDS)
+)
+TABLE_KEYS = ("statistic", "limit", "mode", "target", "must_pass", "baseline", "require", "least")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([LATENCY, "ipc.pipe.throughput", "ipc.pip", "ipc.pipe.\0"]),
+        st.one_of(
+            WORDS, st.fixed_dictionaries({}, optional={"bands": BANDS} | dict.fromkeys((*TABLE_KEYS, "more"), WORDS))
+        ),
+    )
+)
+def test_whatever_a_policy_holds_it_states_gates_or_is_a_usage_error(tables):
+    known = {name: {metric: about} for name, (metric, *about) in KINDS.items()}
+    try:
+        found = list(policy.gates_of(tables, targets=["t"], known=known, where="test"))
+    except UsageError as error:
+        assert str(error).startswith("test: gates.")
+    else:
+        assert [each.key for each in found] == list(tables)
+        assert all(each.bands or each.limit or tables[each.key]["must_pass"] for each in found)
 
 
 # ---- how it is shown ----

@@ -39,9 +39,9 @@ def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
     console.print(_gates(report, with_reasons=False))
     for each in report.gates:
         if each.reason or each.verdict in {"not met", "undecided"}:
-            console.print(escape(layout.gate_line(each, report)), style=_GATE_STYLES[each.verdict])
+            console.print(escape(layout.gate_line(each, report)), style=_GATE_STYLES[each.verdict], soft_wrap=True)
     for warning in report.warnings:
-        console.print(f"note: {escape(warning)}", style="yellow")
+        console.print(f"note: {escape(warning)}", style="yellow", soft_wrap=True)
     console.print(f"run {escape(report.run_id)}: {layout.gate_counts(report.gates)}")
     return text.getvalue()
 
