@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from benchproof import gating, plan, policy, report
 from benchproof.analysis import bands, stats
 from benchproof.analysis.bands import BEYOND, Band
+from benchproof.analysis.calibrate import Calibrated, Floor
 from benchproof.analysis.compare import Comparison, exactly, incomparable
 from benchproof.analysis.gate import GateVerdict, Pair, judge
 from benchproof.analysis.limit import Limit
@@ -57,8 +58,11 @@ def outcome(benchmark, value, **changes):
     return Passed(measurements=(Measurement(**known, samples=samples),))
 
 
-def a_run(home, run_id, *, complete=True, facts=None, gates=None, labels=None, **targets):
-    """A run on disk: each of `targets` is benchmark -> a value a block; `facts` by target, where they differ."""
+def a_run(home, run_id, *, complete=True, facts=None, gates=None, labels=None, floors=None, **targets):
+    """A run on disk: each of `targets` is benchmark -> a value a block; `facts` by target, where they differ.
+
+    `floors`: (target, benchmark, floor, floor_apart) as `calibrate` would have found them.
+    """
     benchmarks = list(dict.fromkeys(name for values in targets.values() for name in values))
     blocks = max(len(values) for each in targets.values() for values in each.values())
     document = {
@@ -78,6 +82,7 @@ def a_run(home, run_id, *, complete=True, facts=None, gates=None, labels=None, *
         definitions=[],
         files={},
         labels=labels or {},
+        calibration=Calibrated(floors=tuple(a_floor(wanted, *each) for each in floors or ())),
     )
     envelopes = {target: Envelope(sections=(facts or {}).get(target, FACTS)) for target in targets}
     path = home / "runs" / run_id
@@ -105,6 +110,12 @@ def a_run(home, run_id, *, complete=True, facts=None, gates=None, labels=None, *
             whole = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, state="complete"))
             out.seal(report.encoded(report.build(whole)))
     return path
+
+
+def a_floor(wanted, target, benchmark, floor, apart):
+    (parameters,) = {str(case.parameters): case.parameters for case in wanted.cases if case.name == benchmark}.values()
+    known = {"target": target, "benchmark": benchmark, "parameters": parameters, "metric": KINDS[benchmark][0]}
+    return Floor(**known, blocks=12, floor=floor, floor_apart=apart, run_id="study", measured_at="")
 
 
 def system(**changes):
@@ -406,6 +417,29 @@ def test_runs_made_at_different_times_are_not_held_to_a_limit_that_is_sharper_th
     reason = "review: the A/A floor of 10.00% of runs made at different times (assumed at 10% until calibrate has run)"
     assert reason in found["gates"][0]["reason"]
     assert any("the two runs were made at different times" in warning for warning in found["warnings"])
+
+
+@pytest.mark.parametrize(("apart", "verdict", "status"), [(0.03, "not met", 1), (0.08, "review", 0)])
+def test_a_measured_floor_of_runs_made_apart_takes_the_place_of_the_assumed_one(gate, tmp_path, apart, verdict, status):
+    two_runs(tmp_path, 0.9, floors=[("t", THROUGHPUT, 0.01, apart)])
+    ended, found, _ = gate(text=table(THROUGHPUT, statistic="ratio", limit="> 0.95", baseline="run:one"))
+    assert (ended, found["gates"][0]["verdict"]) == (status, verdict)
+    if verdict == "review":
+        assert "8.00% of runs made at different times (as measured by calibrate)" in found["gates"][0]["reason"]
+
+
+@pytest.mark.parametrize(("floor", "verdict"), [(0.02, "not met"), (0.06, "review")])
+def test_a_measured_floor_within_a_run_turns_a_sharper_gate_into_a_review(gate, tmp_path, floor, verdict):
+    a_run(
+        tmp_path,
+        "one",
+        facts={"b": system(kernel="2")},
+        floors=[("a", LATENCY, floor, None)],
+        a={LATENCY: noisy()},
+        b={LATENCY: noisy(120.0)},
+    )
+    _, found, _ = gate(text=table(LATENCY, statistic="ratio", limit="< 1.05"))
+    assert found["gates"][0]["verdict"] == verdict
 
 
 def test_units_that_differ_between_two_runs_are_refused(gate, tmp_path, monkeypatch):

@@ -6,16 +6,16 @@ is said: a gated metric that disappeared is not met, any other is listed as lost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
 from benchproof import report
-from benchproof.analysis import gate, invocations, relative, versus
+from benchproof.analysis import calibrate, gate, invocations, relative, versus
 from benchproof.analysis.gate import REFERENCE, Gate, GateVerdict, Pair, Ratios
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import Report, Row
-from benchproof.analysis.versus import Versus
+from benchproof.analysis.versus import Key, Versus
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import UsageError
 from benchproof.model import Better, Facet, Frozen, Passed, Result, Unit, Unverified
@@ -170,23 +170,28 @@ class _Ratios:
     def _apart(self, base: _Base) -> Ratios:
         there = {column.target for column in base.report.columns}
         targets = [column.target for column in self._found.columns if column.target in there]
-        compared = {target: self._versus(base, target) for target in targets}
+        drift = {
+            target: calibrate.drift(*((each.manifest.calibration, target) for each in (base.run, self._run)))
+            for target in targets
+        }
+        compared = {target: self._versus(base, target, drift[target]) for target in targets}
         said = [f"run {base.run_id}: {each}" for one in compared.values() for each in one.warnings]
         self.warnings += dict.fromkeys(said)
         return relative.apart(
             compared,
             run_id=base.run_id,
             same=[target for target in targets if _one_artifact(base.run, self._run, target)],
-            drift={},
+            drift=drift,
         )
 
-    def _versus(self, base: _Base, target: str) -> Versus:
+    def _versus(self, base: _Base, target: str, drift: Mapping[Key, float]) -> Versus:
         return versus.between(
             report.half(base.run, target, base.report),
             report.half(self._run, target, self._found),
             context=report.undeclared((base.run, target), (self._run, target), vary=self._vary),
             vary=self._vary,
             design=self._found.design,
+            drift=drift,
         )
 
 

@@ -64,10 +64,12 @@ def _why_none(column: Column, reference: Column, cells: Mapping[str, Cell]) -> s
     return f"'{reference.target}' has no figure ({cell.status})" + "".join(f": {note}" for note in cell.notes[:1])
 
 
-def apart(found: Mapping[str, Versus], *, run_id: str, same: Collection[str], drift: Mapping[Key, float]) -> Ratios:
+def apart(
+    found: Mapping[str, Versus], *, run_id: str, same: Collection[str], drift: Mapping[str, Mapping[Key, float]]
+) -> Ratios:
     """The ratio of each target to the one of the same name in the run `run_id`, which was made at another time.
 
-    `same`: the targets that are one artifact in both; `drift`: the measured floors of runs made apart.
+    `same`: the targets that are one artifact in both; `drift`: the measured floors of runs made apart, by target.
     """
     compared = {
         (target, (invocations.question(row.benchmark, row.parameters), row.metric)): row.comparison
@@ -84,7 +86,7 @@ def apart(found: Mapping[str, Versus], *, run_id: str, same: Collection[str], dr
             comparison=compared.get((target, key), missing),
             same=target in same,
             apart="as measured by calibrate"
-            if key in drift
+            if key in drift.get(target, {})
             else f"assumed at {ASSUMED_DRIFT:.0%} until calibrate has run",
         )
 
