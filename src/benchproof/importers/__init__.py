@@ -47,9 +47,8 @@ class Imported(Frozen, frozen=True, kw_only=True):
     results: tuple[Found, ...]
     facts: dict[str, dict[str, str]]  # section of an envelope -> fact -> value
     labels: dict[str, str]  # commit, branch, tag, version
-    notes: tuple[
-        str, ...
-    ]  # what a reader of the figures must know: units that were put right, data that is implausible
+    notes: tuple[str, ...]  # what a reader of the figures must know: units put right, data that is implausible
+    content: bytes = b""  # the part of the file that tells of this run alone, itself a file of the format; empty: all
 
 
 class Glimpse(Frozen, frozen=True):
@@ -73,7 +72,17 @@ class Unreadable(UsageError):  # noqa: N818 - what the file is
         super().__init__(f"{name}: {where}: {problem}" if where else f"{name}: {problem}")
 
 
-FORMATS = Table(group="benchproof.importers", what="import format", own={})
+FORMATS = Table(
+    group="benchproof.importers",
+    what="import format",
+    own={
+        "kevlar": "benchproof.importers.kevlar:FORMAT",
+        "capsem": "benchproof.importers.capsem:FORMAT",
+        "luminaguard": "benchproof.importers.luminaguard:FORMAT",
+        "sel4bench": "benchproof.importers.sel4bench:FORMAT",
+        "computesdk": "benchproof.importers.computesdk:FORMAT",
+    },
+)
 
 
 def read_as(form: str, content: bytes, name: str) -> tuple[Imported, ...]:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 
+from benchproof.errors import one_line
 from benchproof.importers import Unreadable
+from benchproof.model import Better, Clock, Measurement, Unit
 
 LIMIT_BYTES = 64 << 20
 DEPTH_LIMIT = 64
@@ -64,13 +67,13 @@ def typed(content: bytes, name: str, kind: type[_T]) -> _T:
     return convert(document(content, name), name, kind)
 
 
-def convert(value: Any, name: str, kind: type[_T], where: str = "") -> _T:
-    """A part of a document as that type; `where` is put before the path. Raises Unreadable."""
+def convert(value: Any, name: str, kind: type[_T], where: str = "$") -> _T:
+    """A part of a document as that type; `where` it is, as a path. Raises Unreadable."""
     try:
         return msgspec.convert(value, type=kind)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at ")
-        raise Unreadable(name, f"{where}{path.strip('`')}" or "$", problem) from error
+        raise Unreadable(name, f"{where}{path.strip('`').removeprefix('$')}", problem) from error
 
 
 def document(content: bytes, name: str) -> Any:
@@ -206,3 +209,30 @@ def _position(source: str, offset: int, first_line: int) -> str:
 def _refuse_size(content: bytes, name: str) -> None:
     if len(content) > LIMIT_BYTES:
         raise Unreadable(name, "", f"longer than {LIMIT_BYTES >> 20} MiB; no recorded run is")
+
+
+# ---- what foreign files state, in our words ----
+
+
+def instant(stated: float | str, name: str, where: str) -> str:
+    """A moment as RFC 3339 in UTC: of seconds since 1970, or of ISO 8601 with a zone. Raises Unreadable."""
+    try:
+        moment = datetime.fromtimestamp(stated, UTC) if not isinstance(stated, str) else datetime.fromisoformat(stated)
+        if moment.tzinfo is None:
+            raise Unreadable(name, where, f"expected a time with its zone, found '{stated}'")
+        return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError) as error:
+        found = one_line(str(stated))[:80]
+        raise Unreadable(name, where, f"expected a time, found '{found}'") from error
+
+
+def published(
+    metric: str, unit: Unit, better: Better, clock: Clock, statistics: Mapping[str, float]
+) -> tuple[Measurement, ...]:
+    """Statistics whose samples are not there, each named as what it is: nobody can take them for invocations."""
+    return tuple(
+        Measurement(
+            metric=f"{metric}.published_{word}", unit=unit, better=better, clock=clock, iterations=1, samples=(value,)
+        )
+        for word, value in statistics.items()
+    )
