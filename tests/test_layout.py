@@ -22,10 +22,10 @@ ROWS = (
     ("targets", "benchmarks", "importers", "reporters", "store"),
     ("document", "tables"),
     ("policy",),
-    ("plan",),
+    ("plan", "foreign"),
     ("report", "history"),
     ("baselines",),
-    ("runner", "verify", "doctor", "explain", "gating"),
+    ("runner", "verify", "doctor", "explain", "gating", "importing"),
     ("cli",),
     ("__main__",),
 )

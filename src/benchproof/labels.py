@@ -28,13 +28,14 @@ _CI = {
 
 def collect(given: Iterable[str], *, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """`given` as NAME=TEXT, and what is known without being told. Raises UsageError."""
-    labels = dict(_parsed(each) for each in given)
+    labels = dict(parsed(each) for each in given)
     if not labels.keys() & set(SOURCE):
         labels |= from_ci(environment) or from_git(folder)
     return {name: text for name, text in labels.items() if text}
 
 
-def _parsed(given: str) -> tuple[str, str]:
+def parsed(given: str) -> tuple[str, str]:
+    """The name and the text of one --label. Raises UsageError."""
     name, equals, text = given.partition("=")
     if not equals or not _NAME.fullmatch(name):
         raise UsageError(f"--label: expected NAME=TEXT such as 'branch=main', found '{given}'")

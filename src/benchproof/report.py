@@ -7,28 +7,40 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from benchproof import envelope
+from benchproof import envelope, foreign
 from benchproof.analysis import calibrate, gate, invocations, matrix, relative, widths
 from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
 from benchproof.analysis.versus import Half
+from benchproof.errors import UsageError
 from benchproof.model import Facet, Failed, Noise, Result
 from benchproof.plan import Plan, parse
 from benchproof.store.bundle import Run
 
-__all__ = ["Report", "blocks_due", "build", "encoded", "half", "judged", "plan_of", "undeclared"]
+__all__ = ["Report", "blocks_due", "build", "encoded", "half", "judged", "plan_of", "targets_of", "undeclared"]
 
 _STEAL_WARNING = 0.02
 
 
 def plan_of(run: Run) -> Plan:
-    """The plan that the run was made from."""
+    """The plan that the run was made from. Raises UsageError for an imported one: it has none."""
+    if foreign.origin_of(run):
+        raise UsageError(f"run {run.manifest.run_id} was imported: it has no plan, and no oracle saw its work")
     return parse(run.manifest.plan, where=f"run {run.manifest.run_id}", recorded=True)
+
+
+def targets_of(run: Run) -> tuple[str, ...]:
+    """The targets of a run, imported or made here."""
+    if foreign.origin_of(run):
+        return tuple(dict.fromkeys(each.target for each in run.results))
+    return tuple(plan_of(run).targets)
 
 
 def build(run: Run, *, upto: int | None = None) -> Report:
     """Every figure of the run, from its results alone; `upto`: as if only so many blocks had been run."""
+    if origin := foreign.origin_of(run):
+        return foreign.build(run, origin)
     plan = plan_of(run)
     if upto is not None:
         run = msgspec.structs.replace(run, results=tuple(each for each in run.results if each.block < upto))

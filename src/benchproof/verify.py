@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchproof import report
+from benchproof import foreign, report
 from benchproof.envelope import fingerprint
 from benchproof.errors import BenchproofError, StoreError, one_line
 from benchproof.model import Frozen, Observation, Passed, Result
@@ -21,12 +21,16 @@ _GROWING = (bundle.RESULTS, bundle.WARMUPS)
 
 
 class Verdict(Frozen, frozen=True):
-    """`problems` is empty if the run can be trusted; `checked` counts what was looked at."""
+    """`problems` is empty if the run can be trusted; `checked` counts what was looked at.
+
+    `imported`: by which tool it was written; then it is what the file says, and no oracle of ours saw the work.
+    """
 
     run_id: str
     state: str
     problems: tuple[str, ...]
     checked: dict[str, int]
+    imported: str = ""
 
 
 def verify(path: Path) -> Verdict:
@@ -47,7 +51,21 @@ def verify(path: Path) -> Verdict:
         *_oracles(run, checked),
         *_figures(run, checked),
     ]
-    return Verdict(run_id=run.manifest.run_id, state=run.manifest.state, problems=tuple(problems), checked=checked)
+    return Verdict(
+        run_id=run.manifest.run_id,
+        state=run.manifest.state,
+        problems=tuple(problems),
+        checked=checked,
+        imported=_tool(run),
+    )
+
+
+def _tool(run: bundle.Run) -> str:
+    try:
+        origin = foreign.origin_of(run)
+    except BenchproofError:
+        return ""  # what is wrong with it is one of the problems
+    return origin.tool if origin else ""
 
 
 def _manifest(run: bundle.Run) -> Iterator[str]:
@@ -109,8 +127,11 @@ def _envelopes(run: bundle.Run) -> Iterator[str]:
 
 
 def _oracles(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
-    """The evidence is in the results: each oracle is asked again."""
+    """The evidence is in the results: each oracle is asked again; of an imported run, the file is read again."""
     try:
+        if origin := foreign.origin_of(run):
+            yield from foreign.differences(run, origin)
+            return
         cases = {case.key: case.benchmark for case in report.plan_of(run).cases}
     except BenchproofError as error:
         yield f"manifest.json: its plan makes no sense to this version: {error}"

@@ -42,7 +42,7 @@ class Column(Frozen, frozen=True):
 
 
 class Cell(Frozen, frozen=True):
-    """One target's answer to one question. `median` in the row's base unit, present only if status is passed."""
+    """One target's answer to one question. `median` in the row's base unit, only if status is passed or unverified."""
 
     status: str  # passed | failed | unsupported | invalid | unverified | missing
     n: int  # invocations behind the median

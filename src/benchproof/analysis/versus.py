@@ -138,7 +138,8 @@ def _why_absent(side: Half, key: Key) -> tuple[str, str] | None:
         return "missing", "it was not asked there"
     cell = row.cells[side.target]
     if cell.status != "passed":
-        return cell.status, "; ".join(cell.notes) or "no reason is on record"
+        unseen = "no oracle saw the work" if cell.status == "unverified" else "no reason is on record"
+        return cell.status, "; ".join(cell.notes) or unseen
     return None if side.values.get(key) else ("missing", "no invocation has this metric")
 
 

@@ -26,6 +26,7 @@ _VERBS = {
     "gate": "may this ship? a run against a policy, or the gates of its plan",
     "verify": "compute every hash, verdict and figure of a run anew",
     "index": "the database behind trends and baselines: bring it up to date, make it anew",
+    "import": "keep another tool's results as a run",
     "list": "targets, benchmarks, plans, runs",
 }
 _BROKEN_PIPE_STATUS = 141

@@ -84,7 +84,7 @@ def _question(kind: Any) -> str:
 
 
 def _runs(home: Path) -> list[dict[str, str]]:
-    from benchproof import report
+    from benchproof import foreign, report
     from benchproof.labels import named
     from benchproof.store import bundle
 
@@ -92,9 +92,10 @@ def _runs(home: Path) -> list[dict[str, str]]:
     for path in sorted((home / "runs").glob("*")):
         try:
             run = bundle.load(path)
-            targets = ", ".join(report.plan_of(run).targets)
+            targets = ", ".join(report.targets_of(run))
+            state = "imported" if foreign.origin_of(run) else run.manifest.state
             said = f", {what}" if (what := named(run.manifest.labels)) else ""
-            about = f"{run.manifest.state}, {len(run.results)} results, targets {targets}{said}"
+            about = f"{state}, {len(run.results)} results, targets {targets}{said}"
         except BenchproofError as error:
             about = f"unreadable: {error}"
         rows.append({"name": path.name, "about": about})

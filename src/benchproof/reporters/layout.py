@@ -62,13 +62,17 @@ def count(value: float) -> str:
 
 
 def figure_text(cell: Cell, divisor: float, unit: Unit | None) -> str:
-    """The median, or the status where there is none; a spread between invocations is shown where it is large."""
+    """The median, or the status where there is none; a spread between invocations is shown where it is large.
+
+    What no oracle saw carries a question mark.
+    """
     if cell.median is None:
         return cell.status
+    doubt = " ?" if cell.status == "unverified" else ""
     if unit == "instructions":
-        return count(cell.median)
+        return count(cell.median) + doubt
     noisy = f" ±{cell.spread:.0%}" if cell.spread is not None and cell.spread > NOISY_SPREAD else ""
-    return figure(cell.median / divisor) + noisy
+    return figure(cell.median / divisor) + noisy + doubt
 
 
 def ratio_text(comparison: Comparison | None) -> str:
@@ -159,6 +163,8 @@ def contexts(report: Report) -> Iterator[tuple[str, str]]:
 
 def settings(report: Report) -> str:
     """How the run was made."""
+    if not report.vary:
+        return f"benchproof {report.version}, imported"
     timed = not all(column.exact for column in report.columns)
     times = f"{report.blocks} blocks" if timed else "each case once"
     return f"benchproof {report.version}, {times}, seed {report.seed}, varying {', '.join(report.vary)}"
@@ -172,8 +178,8 @@ def configuration(report: Report, column: Column) -> str:
     machine, system = sections.get("machine", {}), sections.get("system", {})
     words = (system.get("kernel_package", system.get("kernel")), system.get("version"), machine.get("execution"))
     command = machine.get("command", system.get("command", ""))
-    described = ", ".join(word for word in words if word)
-    return f"{column.target}: {column.envelope[:19]}, {described}" + (f"; {command}" if command else "")
+    described = ", ".join(word for word in (column.envelope[:19], *words) if word)
+    return f"{column.target}: {described}" + (f"; {command}" if command else "")
 
 
 GATE_HEAD = ("gate", "target", "statistic", "figure", "limit", "margin", "verdict", "reason")
@@ -256,6 +262,8 @@ def coverage(report: Report) -> str:
 
 
 def _timed_legend(report: Report) -> str:
+    if not report.vary:
+        return "Medians of what another tool's file says; no oracle saw the work (?), and nothing is compared."
     floors = [
         each.comparison.floor
         for row in report.rows

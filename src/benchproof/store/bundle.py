@@ -14,7 +14,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +134,20 @@ class Bundle:
 
     def append(self, result: Result) -> None:
         """Record one result; when this returns it is on the disk."""
-        name = WARMUPS if result.block == WARMUP_BLOCK else RESULTS
-        body = _ENCODER.encode(result)
-        chain = _link(self._chains[name], body)
+        self._record(WARMUPS if result.block == WARMUP_BLOCK else RESULTS, (result,))
+
+    def extend(self, results: Iterable[Result]) -> None:
+        """Record results that are there already, none of them of the warm-up; all of them or none."""
+        self._record(RESULTS, results)
+
+    def _record(self, name: str, results: Iterable[Result]) -> None:
+        chain, lines = self._chains[name], []
+        for result in results:
+            body = _ENCODER.encode(result)
+            chain = _link(chain, body)
+            lines.append(body[:-1] + b',"chain":"' + chain.encode() + b'"}\n')
         try:
-            _append(self.path / name, body[:-1] + b',"chain":"' + chain.encode() + b'"}\n')
+            _append(self.path / name, b"".join(lines))
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         self._chains[name] = chain
