@@ -135,7 +135,11 @@ def test_a_wrong_question_is_one_line_and_exit_status_2_and_writes_nothing(tmp_p
 def test_an_unknown_format_is_refused_with_those_that_are_known(shown):
     done = shown("--format", "marcdown")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "did you mean 'markdown'? known: csv, json, markdown, terminal" in done.stderr
+    assert f"did you mean 'markdown'? known: {', '.join(sorted(FORMATS.own))}" in done.stderr
+
+
+def test_the_help_of_report_names_every_format(shown):
+    assert f"{','.join(FORMATS.own)}." in "".join(shown("--help").stdout.split())
 
 
 def test_an_ambiguous_beginning_of_a_run_s_name_is_refused(tmp_path):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import os
 import random
+import re
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -10,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchproof.analysis import scaling, usl, widths
+from benchproof.analysis.matrix import Report
 from benchproof.analysis.scaling import Cpus, Point, Series
 from benchproof.model import Failed, Measurement, Passed, Result
+from benchproof.reporters import FORMATS
+from exports import report
 
 SPLIT = "balanced contiguous splits"
 PRIMES = "primes 2..3000000"
@@ -351,3 +360,115 @@ def test_other_benchmarks_make_no_table():
     results = [msgspec.structs.replace(each, benchmark="syscall.getpid", parameters={}) for each in run_of()]
     targets = dict.fromkeys((1, 2), "host")
     assert widths.rows(cases_of(results), results, [system_of(), widths.System(name="x", targets=targets)]) == ()
+
+
+def a_table() -> Report:
+    rows = tuple(scaling.row(series) for series, _, _ in VECTORS)
+    measured = widths.rows(cases_of(run_of()), run_of(), [system_of()])
+    return msgspec.structs.replace(report(), scaling=(*rows, *measured))
+
+
+def test_the_table_in_markdown_has_the_columns_and_cells_of_the_requirement():
+    lines = FORMATS.load("markdown")(a_table()).splitlines()
+    head = next(line for line in lines if line.startswith("| System"))
+    assert head == (
+        "| System | Workload | Runs | smp1 median | smp2 median | smp4 median | smp8 median "
+        "| 1-to-2 speedup | 1-to-4 speedup | 1-to-8 speedup | Status |"
+    )
+    local, nested, linux = (line for line in lines if PRIMES in line and line.startswith("| capOS"))
+    figures = "1,693 scaled cycles | 1,053 scaled cycles | 2,314 scaled cycles |  | 1.608x | 0.732x |  "
+    assert local == f"| capOS | {PRIMES} | 5 | {figures}| Passes 1-to-2 gate only |"
+    assert nested.endswith("| 1.873x | 1.475x |  | retained; no 4-core claim |")
+    assert "| 1.275 s | 659.2 ms | 337.9 ms |" in linux
+    assert "1.934x | 3.774x" in linux
+
+
+def test_what_the_table_has_no_room_for_stands_beneath_it():
+    for form in ("markdown", "terminal"):
+        text = " ".join(FORMATS.load(form)(a_table()).replace("\\", "").split())
+        assert "host, scaling.primes: CPU set 0,1,2,3 (4 physical cores), pinned, not isolated" in text
+        assert "Universal Scalability Law: sigma" in text
+        assert f"capOS, {PRIMES}: no law: 3 widths, needs 4" in text
+        assert "smp4: slower than smp2" in text
+        assert "never divided by each other" in text
+
+
+def test_the_terminal_shows_the_table():
+    text = FORMATS.load("terminal")(a_table(), width=250)
+    assert re.search(r"capOS +primes .* 1\.608x +0\.732x +Passes 1-to-2 gate only", text)
+
+
+def test_the_table_as_csv_has_a_line_for_each_width_and_nothing_rounded():
+    lines = list(csv.DictReader(io.StringIO(FORMATS.load("scaling-csv")(a_table()))))
+    assert len(lines) == 3 * 3 + 4
+    four = lines[8]
+    assert (four["system"], four["width"], four["unit"], four["claim"]) == ("capOS", "4", "ns", "yes")
+    assert float(four["speedup"]) == 1_275_187_210 / 337_877_986
+    assert float(four["efficiency"]) == float(four["speedup"]) / 4
+    assert float(lines[10]["speedup_low"]) <= 2 <= float(lines[10]["speedup_high"])
+    assert (lines[5]["claim"], lines[5]["reason"]) == ("no", "slower than smp2")
+
+
+def test_a_run_without_widths_has_no_table():
+    assert "Scaling" not in FORMATS.load("markdown")(report())
+    assert len(FORMATS.load("scaling-csv")(report()).splitlines()) == 1
+
+
+def test_the_json_of_a_table_is_the_table():
+    assert msgspec.json.decode(FORMATS.load("json")(a_table()), type=Report) == a_table()
+
+
+PLUG_IN = '''
+from typing import ClassVar
+from benchproof.model import Definition, Frozen, Measurement, Observation
+
+class Sum(Frozen, frozen=True):
+    """The same sum by one, two or four commands, one after the other: it does not scale."""
+    definition: ClassVar[Definition] = Definition(
+        name="scaling.sum", tier=3, question="?", mechanism="-", without_posix="-", oracle="the sum")
+    width: int = 1
+
+    def run(self, target):
+        with target.start() as instance:
+            parts = [instance.run(["seq", str(n + 1), str(self.width), "100"], timeout_s=20) for n in range(self.width)]
+        total = sum(int(each) for part in parts for each in part.stdout.split())
+        time = Measurement(metric="scaling.sum.elapsed", unit="ns", better="lower", clock="host", iterations=1,
+                           samples=(float(sum(part.elapsed_ns for part in parts)),))
+        return Observation((time,), {"answer": str(total), "partition": "every n-th"})
+
+    def verify(self, observation):
+        if observation.evidence["answer"] != "5050":
+            yield f"expected 5050, found {observation.evidence['answer']}"
+
+    def quick(self):
+        return self
+'''
+
+
+def test_a_run_of_a_benchmark_with_a_width_reports_and_verifies_its_table(tmp_path):
+    """From a plug-in, through plan, run, bundle, report and verify."""
+    folder = tmp_path / "plug"
+    (folder / "plug-1.dist-info").mkdir(parents=True)
+    (folder / "plug.py").write_text(PLUG_IN)
+    (folder / "plug-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1\n")
+    (folder / "plug-1.dist-info" / "entry_points.txt").write_text("[benchproof.benchmarks]\nscaling.sum = plug:Sum\n")
+    sizes = ", ".join(f'{{ name = "scaling.sum", width = {n} }}' for n in (1, 2, 4))
+    text = f"[targets.host]\n[suites.s]\nbenchmarks = [{sizes}]\n[run]\nblocks = 6\n"
+    (tmp_path / "plan.toml").write_text(text)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+    def benchproof(*words: str) -> str:
+        command = [sys.executable, "-m", "benchproof", *words, "--home", str(tmp_path / "home")]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    benchproof("run", "--plan", "plan.toml")
+    found = msgspec.json.decode(benchproof("report", "--json"), type=Report)
+    (row,) = found.scaling
+    assert (row.system, row.workload, row.runs) == ("host", "scaling.sum", "6")
+    assert [step.width for step in row.steps] == [1, 2, 4]
+    assert row.steps[2].interval.n == 6
+    assert row.status.startswith(("fails the 1-to-2 gate", "no speed-up evidence"))
+    assert "## Scaling" in benchproof("report", "--format", "markdown")
+    benchproof("verify")

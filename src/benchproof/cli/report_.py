@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 
 from benchproof.cli import find_run, home_option, json_option
+from benchproof.reporters import FORMATS
 
 
 @click.command("report")
 @click.argument("run", default="last")
-@click.option("--format", "form", default="terminal", show_default=True, help="terminal, markdown, csv or json.")
+@click.option("--format", "form", default="terminal", show_default=True, help=f"{', '.join(FORMATS.own)}.")
 @home_option
 @json_option
 def command(*, run: str, form: str, home: Path, as_json: bool) -> int:
     """Show a run: its folder, its id, the beginning of its id, or `last`."""
     from benchproof import report
     from benchproof.cli.output import terminal
-    from benchproof.reporters import FORMATS
     from benchproof.store import bundle
 
     render = FORMATS.load("json" if as_json else form)

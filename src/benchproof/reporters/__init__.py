@@ -16,5 +16,12 @@ FORMATS = Table(
         "markdown": "benchproof.reporters.markdown:render",
         "csv": "benchproof.reporters.csv:render",
         "json": "benchproof.reporters.json:render",
+        "scaling-csv": "benchproof.reporters.scaling_csv:render",
+        "junit": "benchproof.reporters.junit:render",
+        "github": "benchproof.reporters.github:render",
+        "pytest-benchmark": "benchproof.reporters.pytest_benchmark:render",
+        "bencher": "benchproof.reporters.bencher:render",
+        "google-benchmark": "benchproof.reporters.google_benchmark:render",
+        "openmetrics": "benchproof.reporters.openmetrics:render",
     },
 )

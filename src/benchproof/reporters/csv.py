@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
+import msgspec
+
 from benchproof.analysis.compare import Comparison
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.matrix import Report, Row
@@ -14,7 +16,7 @@ _HEAD = (
     *("run_id", "benchmark", "metric", "unit", "better", "target", "status", "n", "median", "spread"),
     *FIGURES[1:],
     *("reference", "ratio", "ratio_low", "ratio_high", "confidence", "difference", "verdict", "reason", "notes"),
-    "gates",
+    *("gates", "parameters"),
 )
 
 
@@ -39,7 +41,8 @@ def render(report: Report) -> str:
             compared = _compared(columns[target].reference, cell.comparison)
             figures = [figure(cell.summary, name) for name in FIGURES[1:]]
             said = "; ".join(_told(each) for each in report.gates if _speaks_of(each, row, target))
-            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, "; ".join(cell.notes), said))
+            told = ("; ".join(cell.notes), said, _json(row.parameters))
+            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, *told))
     for each in report.gates:
         if not any(_speaks_of(each, row, each.target) for row in report.rows if each.target in row.cells):
             writer.writerow(_lost(report, each))
@@ -52,6 +55,10 @@ def _speaks_of(verdict: GateVerdict, row: Row, target: str) -> bool:
     return asked and (gate.metric in {None, row.metric} or row.unit is None)
 
 
+def _json(parameters: dict[str, object]) -> str:
+    return msgspec.json.encode(parameters, order="sorted").decode()
+
+
 def _told(verdict: GateVerdict) -> str:
     return f"{verdict.gate.key}: {verdict.verdict}"
 
@@ -60,7 +67,8 @@ def _lost(report: Report, verdict: GateVerdict) -> tuple[object, ...]:
     """A gate on what the run does not have still has its line."""
     gate = verdict.gate
     known = (report.run_id, gate.benchmark, gate.metric or "", "", "", verdict.target, "missing", verdict.n)
-    return *known, *[""] * (len(_HEAD) - len(known) - 2), verdict.reason, _told(verdict)
+    told = (verdict.reason, _told(verdict), _json(verdict.parameters))
+    return *known, *[""] * (len(_HEAD) - len(known) - len(told)), *told
 
 
 def _compared(reference: str, comparison: Comparison | None) -> tuple[object, ...]:

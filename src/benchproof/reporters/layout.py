@@ -28,11 +28,14 @@ def scale(row: Row) -> tuple[float, str]:
     medians = [cell.median for cell in row.cells.values() if cell.median is not None]
     if row.unit is None or not medians:
         return 1.0, row.unit or ""
-    for divisor, name in _SCALES.get(row.unit, OTHER_SCALE):
-        if min(medians) >= divisor:
-            return divisor, name or row.unit
-    divisor, name = _SCALES.get(row.unit, OTHER_SCALE)[-1]
-    return divisor, name or row.unit
+    return scale_of(row.unit, min(medians))
+
+
+def scale_of(unit: Unit, smallest: float) -> tuple[float, str]:
+    """Divisor and name of the largest unit in which `smallest` is at least 1."""
+    scales = _SCALES.get(unit, OTHER_SCALE)
+    divisor, name = next((each for each in scales if smallest >= each[0]), scales[-1])
+    return divisor, name or unit
 
 
 def figure(value: float) -> str:
@@ -104,10 +107,18 @@ def question(report: Report, row: Row) -> str:
     name = row.benchmark if len(same) == 1 else row.metric
     if sum(other.metric == row.metric for other in same) == 1:
         return name
+    return f"{name} {parameters(row, same)}"
+
+
+def parameters(row: Row, others: Iterable[Row]) -> str:
+    """Those in which the row differs from any of the others: `size=1 depth=2`."""
+    others = tuple(others)
     differing = {
-        key: value for key, value in row.parameters.items() if any(other.parameters.get(key) != value for other in same)
+        key: value
+        for key, value in row.parameters.items()
+        if any(other.parameters.get(key) != value for other in others)
     }
-    return f"{name} {' '.join(f'{key}={value}' for key, value in differing.items())}"
+    return " ".join(f"{key}={value}" for key, value in differing.items())
 
 
 class Part(NamedTuple):

@@ -7,13 +7,22 @@ from collections.abc import Iterator
 from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import layout
+from benchproof.reporters import layout, speeds
 
 
 def render(report: Report) -> str:
     """Executive table, coverage and troubles, then the configuration."""
     return (
-        "\n".join([*_head(report), *_tables(report), *_gates(report), *_correctness(report), *_configuration(report)])
+        "\n".join(
+            [
+                *_head(report),
+                *_tables(report),
+                *_scaling(report),
+                *_gates(report),
+                *_correctness(report),
+                *_configuration(report),
+            ]
+        )
         + "\n"
     )
 
@@ -69,6 +78,23 @@ def _status(row: Row) -> str:
 def _marks(row: Row, numbers: dict[str, int]) -> str:
     found = {numbers[note] for target, cell in row.cells.items() for note in layout.cell_notes(target, cell)}
     return " ".join(f"[{number}]" for number in sorted(found))
+
+
+def _scaling(report: Report) -> Iterator[str]:
+    if not report.scaling:
+        return
+    yield "## Scaling"
+    yield ""
+    head = speeds.head(report)
+    yield f"| {' | '.join(head)} |"
+    yield f"| --- | --- |{' ---: |' * (len(head) - 3)} --- |"
+    for row in report.scaling:
+        yield f"| {' | '.join(_safe(text) for text in speeds.texts(row, report))} |"
+    yield ""
+    yield speeds.LEGEND
+    yield ""
+    yield from (f"- {_safe(line)}" for row in report.scaling for line in speeds.details(row))
+    yield ""
 
 
 def _gates(report: Report) -> Iterator[str]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.model import Unit
-from benchproof.reporters import layout
+from benchproof.reporters import layout, speeds
 
 _COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
 _GATE_STYLES = {"met": "green", "not met": "red", "undecided": "magenta", "review": "yellow", "off": "dim"}
@@ -25,6 +25,12 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(_matrix(report, part, heading))
         console.print(part.legend, style="dim")
     console.print("There is no total score.", style="dim")
+    if report.scaling:
+        console.print("scaling", style="italic")
+        console.print(_scaling(report))
+        console.print(speeds.LEGEND, style="dim")
+        for line in (line for row in report.scaling for line in speeds.details(row)):
+            console.print(escape(line), style="dim")
     if report.gates:
         console.print(f"gates: {layout.gate_counts(report.gates)}", style="italic")
         console.print(_gates(report))
@@ -69,6 +75,16 @@ def _matrix(report: Report, part: layout.Part, heading: str) -> Table:
         divisor, unit = layout.scale(row)
         cells = [_cell(row.cells[column.target], divisor, row.unit) for column in part.columns]
         table.add_row(escape(layout.question(report, row)), unit, *cells, _status(row), _marks(row, numbers))
+    return table
+
+
+def _scaling(report: Report) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    head = speeds.head(report)
+    for name in head:
+        table.add_column(name, justify="left" if name in {head[0], head[1], head[-1]} else "right")
+    for row in report.scaling:
+        table.add_row(*(escape(text) for text in speeds.texts(row, report)))
     return table
 
 
