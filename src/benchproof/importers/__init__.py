@@ -81,6 +81,16 @@ FORMATS = Table(
         "luminaguard": "benchproof.importers.luminaguard:FORMAT",
         "sel4bench": "benchproof.importers.sel4bench:FORMAT",
         "computesdk": "benchproof.importers.computesdk:FORMAT",
+        "hyperfine": "benchproof.importers.hyperfine:FORMAT",
+        "pyperf": "benchproof.importers.pyperf:FORMAT",
+        "pytest-benchmark": "benchproof.importers.pytest_benchmark:FORMAT",
+        "google-benchmark": "benchproof.importers.google_benchmark:FORMAT",
+        "criterion": "benchproof.importers.criterion:FORMAT",
+        "fio": "benchproof.importers.fio:FORMAT",
+        "iperf3": "benchproof.importers.iperf3:FORMAT",
+        "wrk": "benchproof.importers.wrk:FORMAT",
+        "sysbench": "benchproof.importers.sysbench:FORMAT",
+        "perf-stat": "benchproof.importers.perf_stat:FORMAT",
     },
 )
 
