@@ -472,3 +472,9 @@ def test_a_run_of_a_benchmark_with_a_width_reports_and_verifies_its_table(tmp_pa
     assert row.status.startswith(("fails the 1-to-2 gate", "no speed-up evidence"))
     assert "## Scaling" in benchproof("report", "--format", "markdown")
     benchproof("verify")
+
+
+@pytest.mark.parametrize("settings", [object(), {"vcpus": "4"}, {"vcpus": 0}, {}])
+def test_a_target_without_vcpus_of_its_own_stands_alone(settings):
+    found = widths.systems({"a": ("x", settings), "b": ("x", settings)}, {}, [])
+    assert [each.targets for each in found] == [{0: "a"}, {0: "b"}]

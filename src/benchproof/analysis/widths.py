@@ -217,13 +217,19 @@ def systems(
     alike: dict[tuple[str, bytes], dict[int, str]] = {}
     found = []
     for name, (kind, settings) in targets.items():
-        plain = msgspec.to_builtins(settings, enc_hook=str)
-        vcpus = plain.pop("vcpus", 0)
+        plain, vcpus = _without_vcpus(settings)
         if vcpus:
             alike.setdefault((kind, msgspec.json.encode(plain, order="sorted")), {})[vcpus] = name
         found.append(_system(name, {vcpus: name}, envelopes, comparisons))
     groups = [group for group in alike.values() if len(group) > 1]
     return found + [_system(", ".join(group.values()), group, envelopes, comparisons) for group in groups]
+
+
+def _without_vcpus(settings: object) -> tuple[object, int]:
+    """The settings of a target as plain values but for its vCPUs, and those; 0 where it has none, as a plug-in may."""
+    plain = msgspec.to_builtins(settings, enc_hook=str)
+    vcpus = plain.pop("vcpus", 0) if isinstance(plain, dict) else 0
+    return plain, vcpus if isinstance(vcpus, int) and vcpus > 0 else 0
 
 
 def _system(
