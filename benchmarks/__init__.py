@@ -19,4 +19,5 @@ STUDIES = {
     "clones": "benchmarks.clones",
     "exact_suite": "benchmarks.exact_suite",
     "lifecycle_overhead": "benchmarks.lifecycle_overhead",
+    "gate_order": "benchmarks.gate_order",
 }
