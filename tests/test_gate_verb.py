@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchproof import gating, plan, policy, report
+from benchproof import gating, importing, plan, policy, report
 from benchproof.analysis import bands, stats
 from benchproof.analysis.bands import BEYOND, Band
 from benchproof.analysis.calibrate import Calibrated, Floor
@@ -541,7 +541,27 @@ def test_what_was_imported_is_refused_unless_the_policy_trusts_its_tool(gate, tm
     assert status == 1
     assert "unverified: imported from hyperfine 1.19, not verified" in found["gates"][0]["reason"]
     assert gate(text='trust = ["pyperf"]\n' + lines)[0] == 1
-    assert gate(text='trust = ["hyperfine"]\n' + lines)[0] == 0
+    status, found, _ = gate(text='trust = ["hyperfine"]\n' + lines)
+    assert (status, found["gates"][0]["verdict"]) == (0, "met")
+    assert "judged as the policy trusts it, though not verified: what hyperfine 1.19 reported" in found["warnings"]
+
+
+def test_an_imported_run_is_judged_where_its_tool_is_trusted_and_is_still_shown_as_not_verified(gate, tmp_path):
+    importing.take(ROOT / "tests" / "data" / "kevlar" / "linux-on-hvf-baseline.txt", tmp_path)
+    assert gate()[2].endswith("shows those that need no file)")
+    lines = table("kevlar.getpid", statistic="median", limit="< 1 us")
+    status, found, _ = gate(text=lines)
+    assert (status, verdicts(found)) == (1, [("kevlar.getpid", "Linux-on-HVF", "not met")])
+    assert gate(text='trust = "kevlar"\n' + lines)[0] == 0
+    assert gate(text='trust = "kevlar"\n' + table("kevlar.getpid", statistic="p95", limit="< 1 us"))[0] == 3
+    assert "did you mean 'kevlar.getpid'" in gate(text=table("kevlar.getpdi", must_pass=True))[2]
+    stated = msgspec.structs.replace(
+        policy.load(tmp_path / "policy.toml"), trust=("kevlar",), gates={"kevlar.getpid": {"must_pass": True}}
+    )
+    (run,) = (bundle.load(path) for path in (tmp_path / "runs").iterdir())
+    shown = gating.judged(run, stated, baseline=None, find=lambda _: run).report
+    assert [each.verdict for each in shown.gates] == ["met"]
+    assert {cell.status for row in shown.rows for cell in row.cells.values()} == {"unverified"}
 
 
 def test_a_baseline_is_never_an_imported_run_unless_it_is_trusted(gate, tmp_path):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
-from benchproof import report
+from benchproof import foreign, report
 from benchproof.analysis import calibrate, gate, invocations, relative, versus
 from benchproof.analysis.gate import REFERENCE, Gate, GateVerdict, Pair, Ratios
 from benchproof.analysis.invocations import Question
-from benchproof.analysis.matrix import Report, Row
+from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.analysis.versus import Key, Versus
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import UsageError
@@ -53,10 +53,34 @@ def judged(run: Run, policy: Policy | None, *, baseline: str | None, find: Find)
     """
     policy = policy or _own(run)
     default = baseline or policy.baseline
-    run = _trusting(run, policy.trust)
-    found = report.build(run)
+    trusted = _trusting(run, policy.trust)
+    found = _reported(trusted)
     bases = _Bases(find, policy.trust, run.manifest.run_id)
     compared = bases.of(default) if default not in {None, REFERENCE} else None
+    gates = _stated(policy, found, compared, default)
+    ratios = _Ratios(trusted, found, bases, policy.vary or found.vary)
+    verdicts = report.judged(trusted, found, gates, ratios)
+    verdicts = (*verdicts, *_disappeared(gates, verdicts, found, bases, compared))
+    lost = tuple(_lost(gates, found, compared.report)) if compared else ()
+    own = found if trusted is run else report.build(run)  # whom a policy trusts does not change what a run is
+    said = [
+        *(
+            f"judged as the policy trusts it, though not verified: what {tool} reported"
+            for tool in _taken(run, trusted)
+        ),
+        *ratios.warnings,
+        *(f"lost since the baseline, and no gate asks for it: {each}" for each in lost),
+    ]
+    return Judged(
+        report=msgspec.structs.replace(own, gates=verdicts, warnings=(*own.warnings, *said)),
+        policy=policy.name,
+        baselines={name: each.run_id for name, each in bases.known.items()},
+        lost=lost,
+    )
+
+
+def _stated(policy: Policy, found: Report, compared: _Base | None, default: str | None) -> tuple[Gate, ...]:
+    """The gates of the policy, held against what the run has. Raises UsageError."""
     gates = tuple(
         gates_of(
             policy.gates,
@@ -69,25 +93,16 @@ def judged(run: Run, policy: Policy | None, *, baseline: str | None, find: Find)
         )
     )
     _refuse_own_reference(gates, found, policy.name)
-    ratios = _Ratios(run, found, bases, policy.vary or found.vary)
-    verdicts = report.judged(run, found, gates, ratios)
-    verdicts = (*verdicts, *_disappeared(gates, verdicts, found, bases, compared))
-    lost = tuple(_lost(gates, found, compared.report)) if compared else ()
-    said = [*ratios.warnings, *(f"lost since the baseline, and no gate asks for it: {each}" for each in lost)]
-    return Judged(
-        report=msgspec.structs.replace(found, gates=verdicts, warnings=(*found.warnings, *said)),
-        policy=policy.name,
-        baselines={name: each.run_id for name, each in bases.known.items()},
-        lost=lost,
-    )
+    return gates
 
 
 def _own(run: Run) -> Policy:
     """The gates of the run's plan. Raises UsageError where it has none."""
     gates = run.manifest.plan.get("gates")
     if not gates:
+        why = "it was imported and has no plan" if foreign.origin_of(run) else "its plan states no gates"
         raise UsageError(
-            f"run {run.manifest.run_id}: its plan states no gates; name a policy with --policy FILE "
+            f"run {run.manifest.run_id}: {why}; name a policy with --policy FILE "
             "(`benchproof list policies` shows those that need no file)"
         )
     return Policy(name=f"the plan of run {run.manifest.run_id}", gates=gates)
@@ -103,6 +118,30 @@ def _trusting(run: Run, tools: Collection[str]) -> Run:
         return msgspec.structs.replace(result, outcome=Passed(measurements=outcome.measurements))
 
     return msgspec.structs.replace(run, results=tuple(map(taken, run.results))) if tools else run
+
+
+def _taken(run: Run, trusted: Run) -> list[str]:
+    """Whose results were taken without having been verified."""
+    pairs = zip(run.results, trusted.results, strict=True)
+    return sorted({one.outcome.source for one, other in pairs if isinstance(one.outcome, Unverified) and one != other})
+
+
+def _reported(run: Run) -> Report:
+    """The report, in which what is trusted has its figures like anything else."""
+    found = report.build(run)
+    last = invocations.last_tries(run.results)
+
+    def taken(row: Row, target: str, cell: Cell) -> Cell:
+        asked = invocations.question(row.benchmark, row.parameters)
+        status = invocations.status(last.get(asked, {}).get(target, ()))
+        is_trusted = cell.status == "unverified" and status == "passed"
+        return msgspec.structs.replace(cell, status=status) if is_trusted else cell
+
+    rows = tuple(
+        msgspec.structs.replace(row, cells={target: taken(row, target, cell) for target, cell in row.cells.items()})
+        for row in found.rows
+    )
+    return msgspec.structs.replace(found, rows=rows)
 
 
 def _known(found: Report) -> Known:
@@ -146,7 +185,7 @@ class _Bases:
                     f"baseline '{name}' was ended before its last block; go on with "
                     f"`benchproof run --resume {run.manifest.run_id}` or name another"
                 )
-            self.known[name] = _Base(run, report.build(run))
+            self.known[name] = _Base(run, _reported(run))
         return self.known[name]
 
 

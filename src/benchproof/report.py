@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -88,19 +88,28 @@ def build(run: Run, *, upto: int | None = None) -> Report:
 
 def judged(run: Run, found: Report, gates: Iterable[Gate], ratios: Ratios) -> tuple[GateVerdict, ...]:
     """The verdicts of gates on a run whose report is there."""
-    cases = {
-        (target, invocations.question(row.benchmark, row.parameters)): (row.benchmark, row.parameters, row.tier)
-        for row in found.rows
-        for target in row.cells
-    }
+    results = _counted(run)
+    tiers = {(row.benchmark, target): row.tier for row in found.rows for target in row.cells}
+    parameters = {invocations.question(row.benchmark, row.parameters): row.parameters for row in found.rows}
+    due = _of_a_file(results) if foreign.origin_of(run) else _of_a_plan(found)
     return gate.judge(
         gates,
-        [(target, *case) for (target, _), case in cases.items()],
-        _counted(run),
-        blocks=matrix.blocks_due(found.rows, found.columns, found.design, found.blocks),
+        [(target, asked[0], parameters[asked], tiers[asked[0], target]) for asked, target in due],
+        results,
+        blocks=due,
         ratios=ratios,
         complete=run.manifest.state == "complete",
     )
+
+
+def _of_a_plan(found: Report) -> dict[Asked, int]:
+    return matrix.blocks_due(found.rows, found.columns, found.design, found.blocks)
+
+
+def _of_a_file(results: Sequence[Result]) -> dict[Asked, int]:
+    """What a foreign file tells of is all that was asked."""
+    last = invocations.last_tries(results)
+    return {(asked, target): len(found) for asked, by_target in last.items() for target, found in by_target.items()}
 
 
 def _counted(run: Run) -> tuple[Result, ...]:
