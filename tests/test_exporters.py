@@ -19,7 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchproof import importers
 from benchproof.analysis.matrix import Report
+from benchproof.model import Unverified
 from benchproof.reporters import FORMATS
 from benchproof.reporters.export import plain
 from benchproof.reporters.pytest_benchmark import stats_of
@@ -333,6 +335,21 @@ def test_no_text_begins_a_command_of_its_own(target, reason):
     lines = render("github", found).split("\n")
     assert len(lines) == len(render("github", report(gates=(verdict("not met"),))).split("\n"))
     assert all(re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.*", line) for line in lines[:-1])
+
+
+# there and back
+
+
+@pytest.mark.parametrize("form", ["pytest-benchmark", "google-benchmark"])
+@pytest.mark.parametrize("target", ["other", HOSTILE])
+def test_what_is_exported_can_be_imported_with_the_same_values_and_unverified(form, target):
+    rows = [row(f"a.b.{name}", "ns", {"base": passed(90.0, 100.0, 110.0), target: passed(7.0)}) for name in "xy"]
+    (run,) = importers.read_as(form, render(form, only(*rows, *report().rows[:1])).encode(), "x.json")
+    samples = [each.outcome.measurements[0].samples for each in run.results if isinstance(each.outcome, Unverified)]
+    assert len(samples) == len(run.results) == 5
+    assert sorted(sorted(each) for each in samples) == [
+        pytest.approx(each) for each in ([7.0], [7.0], *[[90.0, 100.0, 110.0]] * 3)
+    ]
 
 
 # hostile text in all of them

@@ -44,13 +44,14 @@ def render(report: Report) -> str:
 def _machine(report: Report) -> dict[str, object]:
     """Of the first target's host; no name of it, a bundle may be published."""
     host = next((sections["host"] for sections in report.envelopes.values() if "host" in sections), {})
+    cpus = host.get("cpus", "")
     return {
         "node": "",
         "system": "Linux",
         "release": plain(host.get("kernel", "")),
         "machine": plain(host.get("architecture", "")),
         "processor": plain(host.get("cpu", "")),
-        "cpu": {"brand_raw": plain(host.get("cpu", "")), "count": plain(host.get("cpus", ""))},
+        "cpu": {"brand_raw": plain(host.get("cpu", "")), "count": int(cpus) if cpus.isdecimal() else None},
     }
 
 
