@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import os
 import struct
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +23,7 @@ from benchproof.benchmarks import BENCHMARKS
 from benchproof.benchmarks.primitive.getpid import Getpid
 from benchproof.errors import LabInvalid, TargetFailed
 from benchproof.guest import symbols, trace
+from benchproof.guest.snapshot import Snapshot
 from benchproof.guest.trace import Batch
 from benchproof.reporters import explanation as reporter
 from benchproof.targets import KINDS
@@ -339,6 +344,71 @@ def test_a_trace_ends_when_the_work_around_it_does(guest):
     argv = [guest.machine.probe, "hang"]
     with pytest.raises(LabInvalid, match="ended with the work"):
         trace.trace(guest.counter(), argv, Batch(MARKER, 0), timeout_s=600, stopped=stopped)
+    assert threading.active_count() == 1
+
+
+class Chatty:
+    """A counter, and its guest, wire and monitor: it logs one batch, is told to stop, and logs some more all the same.
+
+    So does QEMU, though only a line: its processor asks whether the log is on, and then waits for a pipe that is full.
+    """
+
+    snapshot = Snapshot(ram=None, state=Path(os.devnull), boot_id="")
+
+    def __init__(self, *, more: int) -> None:
+        self.wire = self.monitor = self
+        self.more = more  # mebibytes
+        self.told, self.gone = threading.Event(), threading.Event()
+        self.log = -1
+
+    @contextlib.contextmanager
+    def clone(self, _argv, **_options):
+        try:
+            yield self
+        finally:
+            self.gone.set()
+            os.close(self.log)
+
+    def execute(self, _command, **arguments):
+        line = arguments.get("command-line", "")
+        if line.startswith("logfile "):
+            self.log = os.open(line.removeprefix("logfile "), os.O_WRONLY | os.O_NONBLOCK)
+        elif line == "singlestep off":  # the last of what is said
+            self.told.set()
+        return ""
+
+    def await_migration(self):
+        pass
+
+    def await_completed(self, *, timeout_s):
+        deadline_s = time.monotonic() + timeout_s
+        self.write(LOG, deadline_s)
+        assert self.told.wait(timeout_s)
+        for _ in range(self.more):
+            self.write(line(KERNEL).ljust(128) * (1 << 13), deadline_s)
+        return completed(b"done")
+
+    def write(self, log: bytes, deadline_s: float) -> None:
+        while log:
+            if self.gone.is_set() or time.monotonic() > deadline_s:
+                raise TargetFailed("the guest fell silent")
+            with contextlib.suppress(BlockingIOError):
+                log = log[os.write(self.log, log) :]
+
+
+def traced(counter: Chatty, batch: Batch, **changes) -> trace.Trace:
+    return trace.trace(counter, [], batch, **({"timeout_s": 5, "stopped": threading.Event()} | changes))
+
+
+def test_a_guest_that_logs_on_after_it_was_told_to_stop_still_finds_a_reader():
+    found = traced(Chatty(more=4), Batch(MARKER, 0))
+    assert (found.counts, found.completed.stdout) == (FIRST, b"done")
+
+
+def test_a_run_that_does_not_end_after_its_batch_is_ended_with_the_work_around_it():
+    counter = Chatty(more=1 << 30)
+    with pytest.raises(LabInvalid, match="ended with the work"):
+        traced(counter, Batch(MARKER, 0), timeout_s=600, stopped=counter.told)
     assert threading.active_count() == 1
 
 

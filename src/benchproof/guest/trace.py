@@ -4,6 +4,8 @@ QEMU writes one line for each guest instruction when each is a block of its own 
 The log goes through a pipe and is counted as it comes; nothing of it is kept. The probe calls a function at the begin
 and at the end of each batch; from one call to the next is what its clock counts. When the wanted batch has ended, the
 log is switched off, and the run goes on to its end at full speed, so that what it printed can be judged as a whole.
+The pipe is read for as long as the run lasts: a processor that found the log still on may write its line into a full
+pipe after QEMU's monitor has said that the log is off, and without a reader it would stand there for ever.
 """
 
 from __future__ import annotations
@@ -104,15 +106,15 @@ def trace(
     TargetFailed; and whatever ends the lab's work sets `stopped`.
     """
     deadline_s = time.monotonic() + timeout_s
-    with ThreadPoolExecutor(1) as pool, counter.clone(argv) as guest, _log_of(guest) as log:
+    with ThreadPoolExecutor(2) as pool, counter.clone(argv) as guest, _log_of(guest) as log:
         resume(guest, counter.snapshot)
         run = pool.submit(guest.wire.await_completed, timeout_s=timeout_s)
-        while not batch.ended:
-            if not _read(log, batch) and run.done():
-                batch.finish()
-                break
+        off: Future[None] | None = None
+        while _read(log, batch) or not run.done():
             _refuse_more(batch, deadline_s=deadline_s, lines_limit=lines_limit, timeout_s=timeout_s, stopped=stopped)
-        _switch_off(guest, log)
+            if batch.ended and off is None:
+                off = pool.submit(_switch_off, guest)
+        batch.finish()
         completed = run.result()
     if not batch.ended:
         raise LabInvalid(
@@ -153,12 +155,13 @@ def _complaint(guest: Guest, line: str) -> str:
 
 def _read(log: int, batch: Batch) -> bool:
     """Count what there is, up to the size of the pipe; False if there was nothing."""
+    size = fcntl.fcntl(log, fcntl.F_GETPIPE_SZ)
     try:
-        part = os.read(log, _PIPE_BYTES)
+        part = os.read(log, size)
     except BlockingIOError:
         part = b""
     batch.feed(part)
-    if len(part) < _PIPE_BYTES // 2:
+    if len(part) < size // 2:
         time.sleep(_PAUSE_S)
     return bool(part)
 
@@ -176,15 +179,8 @@ def _refuse_more(
         )
 
 
-def _switch_off(guest: Guest, log: int) -> None:
-    """Meanwhile the pipe is emptied: a QEMU that waits for its reader does not listen."""
-    with ThreadPoolExecutor(1) as pool:
-        off: Future[list[str]] = pool.submit(
-            lambda: [_complaint(guest, line) for line in ("log none", *(f"{option} off" for option in _ONE_BY_ONE))]
-        )
-        while not off.done():
-            with contextlib.suppress(BlockingIOError):
-                if not os.read(log, _PIPE_BYTES):
-                    time.sleep(_PAUSE_S)
+def _switch_off(guest: Guest) -> None:
+    """A QEMU that waits for its reader does not listen, so the pipe has to be read meanwhile."""
     with contextlib.suppress(TargetFailed):  # a guest that is gone says so itself
-        off.result()
+        for line in ("log none", *(f"{option} off" for option in _ONE_BY_ONE)):
+            _complaint(guest, line)
