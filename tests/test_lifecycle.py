@@ -489,7 +489,8 @@ def test_the_tiny_size_passes_on_guests_and_sandboxes(system, name):
 
 @pytest.mark.parametrize("start", ["cold", "pool"])
 def test_guests_and_sandboxes_start_from_nothing_and_from_a_pool(system, start):
-    metrics(outcome(tiny("lifecycle.total", warmups=0, start=start, pool=2), system))
+    found = outcome(tiny("lifecycle.total", warmups=0, start=start, pool=2), system)
+    assert set(metrics(found)) == expected_metrics("lifecycle.total")
 
 
 def test_one_word_asks_for_the_whole_suite():

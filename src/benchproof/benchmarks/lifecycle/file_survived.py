@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchproof.benchmarks.lifecycle.forked import Fork, Forked
+from benchproof.benchmarks.lifecycle.forked import Survived
 from benchproof.benchmarks.lifecycle.measured import AUTHORITY, NONDETERMINISM, TIER, UNSUPPORTED
 from benchproof.model import Definition
 
 
-class FileSurvived(Forked, frozen=True):
+class FileSurvived(Survived, frozen=True):
     """Does a file survive a fork?"""
 
     definition = Definition(
@@ -21,11 +21,4 @@ class FileSurvived(Forked, frozen=True):
         authority=AUTHORITY,
         when_unsupported=UNSUPPORTED,
     )
-    quantity = "survived"
-    unit = "count"
-    better = "higher"
     kinds = ("file",)
-
-    def part(self, fork: Fork) -> int:
-        """Does a clone hold what was put into the original?"""
-        return int("file" in fork.survived)

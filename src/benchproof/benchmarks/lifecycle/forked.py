@@ -83,6 +83,18 @@ class Forked(Measured, frozen=True):
         yield from image_sizes(evidence)
 
 
+class Survived(Forked, frozen=True):
+    """Benchmarks that ask what a clone still holds: 1 for each fork after which all of `kinds` is there."""
+
+    quantity = "survived"
+    unit = "count"
+    better = "higher"
+
+    def part(self, fork: Fork) -> int:
+        """Does the clone hold what was put into the original?"""
+        return int(fork.survived.issuperset(self.kinds))
+
+
 def image_sizes(evidence: Evidence) -> Iterator[str]:
     """Each image took room on the disk, as much as its files have blocks, and none when it was deleted."""
     sizes, left = (evidence.get(name, "").split() for name in ("image_bytes", "image_bytes_left"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchproof.benchmarks.lifecycle.forked import Fork, Forked
+from benchproof.benchmarks.lifecycle.forked import Survived
 from benchproof.benchmarks.lifecycle.measured import AUTHORITY, NONDETERMINISM, TIER, UNSUPPORTED
 from benchproof.model import Definition
 
 
-class WorkspaceSurvived(Forked, frozen=True):
+class WorkspaceSurvived(Survived, frozen=True):
     """Does a workspace survive a fork?"""
 
     definition = Definition(
@@ -21,11 +21,4 @@ class WorkspaceSurvived(Forked, frozen=True):
         authority=AUTHORITY,
         when_unsupported=UNSUPPORTED,
     )
-    quantity = "survived"
-    unit = "count"
-    better = "higher"
     kinds = ("workspace",)
-
-    def part(self, fork: Fork) -> int:
-        """Does a clone hold what was put into the original?"""
-        return int("workspace" in fork.survived)
