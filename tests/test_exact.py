@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import multiprocessing
-import os
 import struct
 import tomllib
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.guests import every_core_busy
 from benchproof import plan, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.primitive import counted as counted_batches
@@ -54,25 +52,6 @@ def instructions(target, name: str = "syscall.getpid") -> float:
     return figure
 
 
-def spin(stop) -> None:
-    while not stop.is_set():
-        pass
-
-
-@contextlib.contextmanager
-def both_cores_busy():
-    stop = multiprocessing.Event()
-    others = [multiprocessing.Process(target=spin, args=(stop,)) for _ in range(os.cpu_count() or 1)]
-    for each in others:
-        each.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for each in others:
-            each.join()
-
-
 @pytest.mark.parametrize("name", SUITES["primitive"])
 def test_every_case_is_counted_and_its_oracle_agrees(target, name):
     evidence = counted(target, name).evidence
@@ -83,7 +62,7 @@ def test_every_case_is_counted_and_its_oracle_agrees(target, name):
 @pytest.mark.parametrize("name", ["syscall.getpid", "ipc.unix_pingpong", "process.fork_exec"])
 def test_a_busy_host_changes_no_digit(target, name):
     quiet = counted(target, name)
-    with both_cores_busy():
+    with every_core_busy():
         assert counted(target, name) == quiet
 
 

@@ -8,10 +8,10 @@ import random
 import msgspec
 import numpy as np
 import pytest
-from benchmarks import histories
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import histories
 from benchproof.analysis import changepoints, trend
 from benchproof.analysis.trend import Epoch, Point, Series, judge
 
