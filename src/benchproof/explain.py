@@ -23,6 +23,7 @@ from benchproof.model import Completed, Observation
 from benchproof.targets.qemu import Qemu
 
 MARKER = "batch_clock"  # the probe's function that is called where a batch begins and where it ends
+_WAIT = "spin_until"  # where the agent waits before it starts the command: millions of instructions that are no news
 _NEAR = 0.001  # where no two batches agree, the first that is so near to the shortest stands for it
 
 
@@ -67,7 +68,15 @@ def _profile(
     marker = user.start(MARKER)
     if marker is None:
         raise NotSupported("the probe was built without symbols", missing="a compiler that is not told to strip (-s)")
-    seen = trace(counter, argv, Batch(marker, 2 * batch), timeout_s=timeout_s, stopped=stopped, lines_limit=lines_limit)
+    seen = trace(
+        counter,
+        argv,
+        Batch(marker, 2 * batch),
+        timeout_s=timeout_s,
+        stopped=stopped,
+        lines_limit=lines_limit,
+        left_out=user.span(_WAIT),
+    )
     _refuse_wrong(benchmark, benchmark.count(seen.completed), name)
     if _batches(benchmark, seen.completed)[: batch + 1] != _batches(benchmark, counted)[: batch + 1]:
         raise LabInvalid(f"'{name}': the run that was traced is not the one that was counted, their batches differ")

@@ -60,7 +60,7 @@ class Counter:
             return guest.wire.await_completed(timeout_s=timeout_s)
 
     @contextlib.contextmanager
-    def clone(self, argv: Sequence[str], *, stdin: bytes = b"") -> Iterator[Guest]:
+    def clone(self, argv: Sequence[str], *, stdin: bytes = b"", options: Sequence[str] = ()) -> Iterator[Guest]:
         """A clone with the command in it that is still frozen: `resume` lets it go on."""
         words = b"".join(word.encode() + b"\0" for word in argv)
         ram = str(self.snapshot.ram)
@@ -68,7 +68,13 @@ class Counter:
             request.write(struct.pack("<I", len(words)) + words + stdin)
             request.flush()
             with launched(
-                self.machine, supervisor=self.supervisor, log=self.log, ram=ram, restored=True, request=request.name
+                self.machine,
+                supervisor=self.supervisor,
+                log=self.log,
+                ram=ram,
+                restored=True,
+                request=request.name,
+                options=options,
             ) as guest:
                 yield guest
 

@@ -145,13 +145,18 @@ def launched(
     restored: bool = False,
     request: str = "",
     layers: Sequence[Path] = (),
+    options: Sequence[str] = (),
 ) -> Iterator[Guest]:
-    """Start QEMU; leaving the context ends it. A TargetFailed that passes gets the guest's last words."""
+    """Start QEMU; leaving the context ends it. A TargetFailed that passes gets the guest's last words.
+
+    `options` are more words for QEMU that change nothing in the guest.
+    """
     requested_ns = time.monotonic_ns()
     with contextlib.ExitStack() as stack:
         ours, theirs = zip(*(map(stack.enter_context, socket.socketpair()) for _ in range(2)), strict=True)
         wire, monitor = (str(each.fileno()) for each in theirs)
         argv = machine.command(wire=wire, monitor=monitor, ram=ram, restored=restored, request=request, layers=layers)
+        argv += options
         argv[0] = shutil.which(argv[0]) or argv[0]  # by the PATH of our user, as its version is asked and it is hashed
         descriptors = [each.fileno() for each in theirs]
         program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors))

@@ -49,6 +49,17 @@ class Table:
         """Where the function of that name starts."""
         return next((start for start, (_, name) in zip(self._starts, self._rest, strict=True) if name == wanted), None)
 
+    def span(self, wanted: str) -> tuple[int, int] | None:
+        """Where the function of that name starts, and where what follows it does."""
+        return next(
+            (
+                (start, end)
+                for start, (end, name) in zip(self._starts, self._rest, strict=True)
+                if name == wanted and end
+            ),
+            None,
+        )
+
 
 def name_of(address: int, *, user: Table, kernel: Table) -> tuple[str, str]:
     """(side, function); an address in no function is named by its page, it is never left out."""

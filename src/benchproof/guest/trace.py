@@ -99,14 +99,17 @@ def trace(
     timeout_s: float,
     stopped: threading.Event,
     lines_limit: int = LINES_LIMIT,
+    left_out: tuple[int, int] | None = None,
 ) -> Trace:
     """Run the probe in a clone and count one batch. Leaves nothing running.
+
+    What is `left_out`, from the first address to before the second, is not logged: the agent's long wait, for instance.
 
     Raises LabInvalid beyond a limit, or where the batch did not come; NotSupported where QEMU cannot do it;
     TargetFailed; and whatever ends the lab's work sets `stopped`.
     """
     deadline_s = time.monotonic() + timeout_s
-    with ThreadPoolExecutor(2) as pool, counter.clone(argv) as guest, _log_of(guest) as log:
+    with ThreadPoolExecutor(2) as pool, counter.clone(argv, options=_filter(left_out)) as guest, _log_of(guest) as log:
         resume(guest, counter.snapshot)
         run = pool.submit(guest.wire.await_completed, timeout_s=timeout_s)
         off: Future[None] | None = None
@@ -121,6 +124,13 @@ def trace(
             f"the batch did not come in {batch.lines:,} instructions: the probe's own count of batches is wrong"
         )
     return Trace(counts=batch.counts, completed=completed)
+
+
+def _filter(left_out: tuple[int, int] | None) -> tuple[str, ...]:
+    if left_out is None:
+        return ()
+    start, end = left_out
+    return "-dfilter", f"0x0..{start - 1:#x},{end:#x}..{2**64 - 1:#x}"
 
 
 @contextlib.contextmanager

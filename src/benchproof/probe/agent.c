@@ -382,7 +382,7 @@ static size_t open_fw_cfg(const char *name)
 }
 
 /* Returns at exactly the same count of instructions, from whichever one it is called before; -1: too late for that. */
-static int spin_until(uint64_t count)
+static __attribute__((noinline)) int spin_until(uint64_t count)
 {
     for (uint64_t now; (now = __builtin_ia32_rdtsc()) + 20000 < count;) /* coarse: interrupts take their share */
         for (uint64_t turn = (count - now) / 8; turn; turn--) __asm__ volatile("");
