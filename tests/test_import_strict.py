@@ -7,7 +7,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchproof.importers import Unreadable, strict
@@ -60,6 +60,7 @@ SCALARS = (
 DOCUMENTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner))
 
 
+@settings(max_examples=50)
 @given(DOCUMENTS, st.booleans())
 def test_an_honest_document_is_read_as_it_is(found, ascii_only):
     try:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchproof.importers import FORMATS, Found, Imported, Unreadable, read_as
+from benchproof.importers import FORMATS, Found, Glimpse, Imported, Unreadable, read_as
 from benchproof.importing import recognised
 from benchproof.model import Failed, Invalid, Unsupported, Unverified
 
@@ -89,7 +91,7 @@ def test_every_recorded_file_is_read_whole(form, path):
 def test_a_file_that_is_cut_anywhere_gives_no_number_that_the_whole_file_does_not_give(form, path):
     content = path.read_bytes()
     whole = {key(run, each): each for run in read_as(form, content, path.name) for each in run.results}
-    for cut in range(0, len(content), max(1, len(content) // 150)):
+    for cut in range(0, len(content), max(1, len(content) // 100)):
         try:
             runs = read_as(form, content[:cut], path.name)
         except Unreadable as error:
@@ -106,6 +108,7 @@ def key(run: Imported, found: Found) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize(("form", "path"), SMALL, ids=lambda value: getattr(value, "name", value))
+@settings(max_examples=50)
 @given(data=st.data())
 def test_flipped_bytes_crash_nothing(form, path, data):
     content = bytearray(path.read_bytes())
@@ -657,6 +660,30 @@ def test_a_provider_that_is_there_twice_is_refused():
     document = {"timestamp": "2026-04-29T01:16:12Z", "results": [{"provider": "p", "iterations": [{"ttiMs": 5}]}] * 2}
     with pytest.raises(Unreadable, match="a provider is there twice"):
         read_as("computesdk", json.dumps(document).encode(), "f.json")
+
+
+def test_a_file_with_too_many_results_is_refused(monkeypatch):
+    monkeypatch.setattr("benchproof.importers.RESULTS_LIMIT", 2)
+    with pytest.raises(Unreadable, match="3 results; no recorded file has more than 2"):
+        computesdk()
+
+
+def test_a_line_that_no_console_prints_is_refused():
+    with pytest.raises(Unreadable, match="console: line 2: 2000000 characters"):
+        kevlar("BENCH_START kevlar", "x" * 2_000_000)
+
+
+def test_the_example_in_the_documentation_works():
+    page = (DATA.parents[1] / "docs" / "importing.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(example, "example", "exec", dont_inherit=True), names)  # noqa: S102 - our own page
+    document = {"mytool": "1.0", "system": "mine", "times_ns": [1, 2.5]}
+    (run,) = names["FORMAT"].read(json.dumps(document).encode(), "f")
+    assert samples(run.results[0]) == {"mytool.call.latency": (1.0, 2.5)}
+    assert names["FORMAT"].sniff(Glimpse(head="", document=document))
+    with pytest.raises(Unreadable, match=r"f: \$.times_ns\[0\]: Expected `float` >= 0.0"):
+        names["FORMAT"].read(json.dumps(document | {"times_ns": [-1]}).encode(), "f")
 
 
 def test_every_reader_of_ours_is_tested_here():

@@ -275,6 +275,16 @@ def test_a_link_to_a_file_is_the_file(tmp_path):
     assert importing.take(tmp_path / "latest", tmp_path).runs[0].results == 54
 
 
+def test_a_file_whose_name_is_no_text_is_imported(tmp_path):
+    odd = tmp_path / os.fsdecode(b"h\xffst\x1b\n.jsonl")
+    shutil.copy(SEL4, odd)
+    done = invoke(command, odd, "--home", tmp_path, "--json")
+    (taken,) = json.loads(done.stdout)
+    assert taken["file"].endswith(r"h\udcffst\x1b\n.jsonl")
+    assert taken["runs"][0]["targets"] == [r"h\udcffst\x1b\n"]
+    assert not verify.verify(tmp_path / "runs" / taken["runs"][0]["run_id"]).problems
+
+
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(strict, "LIMIT_BYTES", 1 << 20)
     with (tmp_path / "huge").open("wb") as file:

@@ -55,10 +55,10 @@ def take(path: Path, home: Path, *, form: str = "", target: str = "", labels: di
     content = contents(path)
     form = form or recognised(content, str(path))
     runs = [foreign.renamed(each, target) for each in read_as(form, content, str(path))]
-    where = "/".join(path.parts[-_PARTS:]).lstrip("/")
+    where = strict.plain("/".join(path.parts[-_PARTS:]).lstrip("/"))
     bundle.try_folder(home / "runs")
     kept = [_keep(run, content, home, _origin(run, form, where, target), labels or {}) for run in runs]
-    return Taken(file=str(path), format=form, runs=tuple(kept))
+    return Taken(file=strict.plain(str(path)), format=form, runs=tuple(kept))
 
 
 def contents(path: Path) -> bytes:

@@ -50,7 +50,7 @@ def command(
         try:
             taken = importing.take(file, home, form=form, target=target.strip(), labels=given)
         except UsageError as error:
-            found.append({"file": str(file), "error": str(error)})
+            found.append({"file": one_line(str(file)), "error": str(error)})
             click.echo(f"benchproof: {one_line(str(error))}", err=True)
         else:
             found.append(_as_document(taken))

@@ -21,6 +21,7 @@ from benchproof.model import Failed, Frozen, Invalid, Unsupported, Unverified
 from benchproof.plugins import Table
 
 _NAME_LIMIT = 1000  # characters of one name or value that is kept of a foreign file
+RESULTS_LIMIT = 100_000  # of one file
 _KEPT = ("host", "machine", "system", "probe", "authority")  # the sections of an envelope
 
 
@@ -101,6 +102,8 @@ def read_as(form: str, content: bytes, name: str) -> tuple[Imported, ...]:
     runs = form_of.read(content, name)
     if not runs or not all(run.results for run in runs):
         raise Unreadable(name, "", f"it holds no result of {form}")
+    if (many := sum(len(run.results) for run in runs)) > RESULTS_LIMIT:
+        raise Unreadable(name, "", f"{many} results; no recorded file has more than {RESULTS_LIMIT}")
     for run in runs:
         for problem in _contradictions(run):
             raise Unreadable(name, "", problem)

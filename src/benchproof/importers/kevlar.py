@@ -33,6 +33,7 @@ _USER_FAULT = re.compile(
 )
 _CORE = ("getpid", "read_null", "write_null", "pipe", "fork_exit", "open_close", "mmap_fault", "stat")
 _LEAST_NS = 10.0  # no processor enters and leaves a kernel in less
+_SHOWN = 20  # faults and damaged lines; what comes after them is more of the same
 _EXTRA_UNITS = {"pipe_throughput_MBps": 2**20}  # bench.c divides by 1024 * 1024 and calls it MB
 
 
@@ -233,7 +234,8 @@ def _only(reports: list[Found]) -> Found:
     first, *more = reports
     if not more:
         return first
-    lines = " and ".join(each.evidence["line"] for each in reports)
+    places = [each.evidence["line"] for each in reports]
+    lines = " and ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
     skipped = [each.outcome.reason for each in reports if isinstance(each.outcome, Unsupported)]
     outcome: Failed | Invalid = Invalid(reason=f"reported {len(reports)} times, in lines {lines}")
     if skipped and len(skipped) < len(reports):  # the number is that of the part that worked
@@ -250,13 +252,13 @@ def _only(reports: list[Found]) -> Found:
 
 def _suite(section: _Section, target: str, faults: list[str], damaged: list[str], seen: set[str]) -> Iterator[Found]:
     """What is missing or wrong about the whole; nothing where it is whole."""
-    problems = [*damaged]
+    problems = damaged[:_SHOWN]
     if not section.started:
         problems.append("no BENCH_START: the beginning of the transcript is missing")
     if not section.ended:
         problems.append(f"no BENCH_END after '{section.last[:100]}': what would have come then is missing")
     if faults:
-        yield _found("suite", target, section.block, Failed(violations=(*faults, *problems)), {})
+        yield _found("suite", target, section.block, Failed(violations=(*faults[:_SHOWN], *problems)), {})
     elif problems:
         yield _found("suite", target, section.block, Invalid(reason="; ".join(problems)[:900]), {})
     if not section.ended and seen & set(_CORE):

@@ -20,7 +20,9 @@ from benchproof.errors import one_line
 from benchproof.importers import Unreadable
 from benchproof.model import Better, Clock, Measurement, Unit
 
-LIMIT_BYTES = 64 << 20
+LIMIT_BYTES = 16 << 20
+LINE_LIMIT = 1 << 20  # characters of a line on a console
+LINES_LIMIT = 200_000  # of a console
 DEPTH_LIMIT = 64
 NUMBER_LIMIT = 1e30  # no unit makes a measurement larger, and a product of two such numbers is still finite
 
@@ -51,15 +53,23 @@ def text(content: bytes, name: str) -> str:
 
 
 def console(content: bytes, name: str) -> list[str]:
-    r"""The lines of a console, which may print anything: what is no UTF-8 or not printable becomes `\x..`."""
+    r"""The lines of a console, which may print anything: what is not printable becomes `\x..`. Raises Unreadable."""
     _refuse_size(content, name)
     lines = content.decode(errors="backslashreplace").split("\n")
+    if len(lines) > LINES_LIMIT:
+        raise Unreadable(name, f"line {LINES_LIMIT + 1}", "no recorded console has as many lines")
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LINE_LIMIT:
+            raise Unreadable(name, f"line {number}", f"{len(line)} characters; no console prints such a line")
     return [plain(line.rstrip("\r").replace("\t", " ")) for line in lines]
 
 
 def plain(text: str) -> str:
     """A foreign name, nothing of it a command to a terminal or a trick of writing direction; different stays so."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    if text.isprintable():
+        return text
+    odd = {ord(each): each.encode("unicode_escape").decode() for each in set(text) if not each.isprintable()}
+    return text.translate(odd)
 
 
 def typed(content: bytes, name: str, kind: type[_T]) -> _T:
@@ -177,12 +187,14 @@ def _absurdities(source: str) -> Iterator[tuple[int, str]]:
 def _wrong_text(piece: str, keys: set[str] | None) -> Iterator[str]:
     """`keys`: those of the object before this one, None for what is no key."""
     written = piece[: piece.rindex('"') + 1]
-    try:
-        word = json.loads(written)
-    except ValueError:
-        return
-    if _has_lone_surrogate(word):
-        yield f"half of a surrogate pair in {written[:40]}"
+    word = written[1:-1]
+    if "\\" in word:
+        try:
+            word = json.loads(written)
+        except ValueError:
+            return
+        if _has_lone_surrogate(word):
+            yield f"half of a surrogate pair in {written[:40]}"
     if keys is not None:
         if word in keys:
             yield f"key {written[:40]} for the second time"
