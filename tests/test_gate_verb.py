@@ -8,6 +8,7 @@ import math
 import random
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -842,12 +843,58 @@ def test_the_verdicts_are_in_every_report(tmp_path, gate):
     )
     run = bundle.load(tmp_path / "runs" / "one")
     found = gating.judged(run, policy.load(tmp_path / "policy.toml"), baseline=None, find=lambda _: run)
-    for form in ("terminal", "markdown", "csv", "json"):
+    for form in ("terminal", "markdown", "csv", "json", "junit", "github"):
         text = FORMATS.load(form)(found.report)
         assert "disappeared: the run has" in " ".join(text.split()), form
         assert "2.0" in text, form
     assert f"{LATENCY}: not met; syscall.getpid.latency: met" in FORMATS.load("csv")(found.report)
     assert gating.status(found.report.gates) == 1
+
+
+MIXED = (
+    table(LATENCY, statistic="max", limit="< 1 ns")
+    + table("syscall.getpid.latency", statistic="p99", limit="< 1 s")
+    + table(THROUGHPUT, statistic="min", limit="> 1 GB/s", mode="review")
+    + table("ipc.pipe.throughput", statistic="min", limit="> 1 B/s")
+)
+
+
+def test_junit_has_a_case_for_each_gate_and_the_file_is_written_whatever_the_verdict(gate, tmp_path):
+    a_run(tmp_path, "one", t={LATENCY: noisy(), THROUGHPUT: noisy()})
+    assert gate("--junit", str(tmp_path / "gates.xml"), text=MIXED)[0] == 1
+    suite = ET.parse(tmp_path / "gates.xml").getroot()  # noqa: S314 - our own
+    suite = suite.find("testsuite[@name='gates']")
+    found = {case.get("name"): [child.tag for child in case] for case in suite.iter("testcase")}
+    assert found == {
+        "syscall.getpid on t": ["failure"],
+        "syscall.getpid.latency on t": ["error"],
+        "ipc.pipe on t": ["skipped"],
+        "ipc.pipe.throughput on t": [],
+    }
+
+
+def test_a_junit_file_that_cannot_be_written_is_one_line(gate, tmp_path):
+    a_run(tmp_path, "one", t={LATENCY: noisy()})
+    status, _, error = gate("--junit", str(tmp_path / "no" / "gates.xml"), text=table(LATENCY, must_pass=True))
+    assert status == 1
+    assert re.fullmatch(r"cannot write '.*gates\.xml': No such file or directory; name another .* --junit", error)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_annotations_of_a_workflow_do_not_disturb_a_document(tmp_path, as_json):
+    a_run(tmp_path, "one", t={LATENCY: noisy(), THROUGHPUT: noisy()})
+    (tmp_path / "policy.toml").write_text(MIXED)
+    words = ["gate", "--home", str(tmp_path), "--policy", str(tmp_path / "policy.toml"), "--github"]
+    done = CliRunner().invoke(benchproof, [*words, *["--json"] * as_json], standalone_mode=False)
+    said = done.stderr if as_json else done.stdout
+    assert done.return_value == 1
+    assert [line.partition(" title=")[0] for line in said.splitlines() if line.startswith("::")] == [
+        "::error",
+        "::error",
+        "::warning",
+        "::notice",
+    ]
+    assert json.loads(done.stdout)["exit_status"] == 1 if as_json else "run one: " in done.stdout
 
 
 def test_the_report_that_is_sealed_does_not_know_the_policy(tmp_path, gate):
