@@ -11,6 +11,7 @@ One study is one file and one line here: a `GOAL` in words, and a function `stud
 from __future__ import annotations
 
 STUDIES = {
+    "coverage": "benchmarks.coverage",
     "startup": "benchmarks.startup",
     "getpid_vs_perf": "benchmarks.getpid_vs_perf",
     "fork_exec_vs_hyperfine": "benchmarks.fork_exec_vs_hyperfine",

@@ -7,7 +7,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchproof.analysis import stats
@@ -83,3 +83,62 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(n):
         assert found is not None
         hits += found.low <= 1.3 <= found.high
     assert 0.94 <= hits / 2000 <= 0.985  # exact level: 96.9 % for n = 6, 95.1 % for n = 10
+
+
+def test_a_summary_has_what_its_n_supports_and_says_what_it_does_not():
+    found = stats.summary([3.0, 1.0, 2.0, 5.0, 4.0, 100.0, *range(6, 16)])
+    assert (found.n, found.median, found.min, found.max) == (16, 8.5, 1.0, 100.0)
+    assert found.quantiles == {"p90": 15}
+    assert found.absent == {
+        "p95": "needs n >= 20, found 16",
+        "p99": "needs n >= 100, found 16",
+        "p99.9": "needs n >= 1000, found 16",
+    }
+    assert found.outliers == (5,)
+    assert "nearest rank" in found.definition
+    assert "never removed" in found.outlier_rule
+
+
+def test_the_spread_of_one_value_is_unknown_and_not_zero():
+    found = stats.summary([7.0])
+    assert (found.sd, found.mad, found.cv) == (None, None, None)
+    assert {name: found.absent[name] for name in ("sd", "mad", "cv")} == dict.fromkeys(
+        ("sd", "mad", "cv"), "needs n >= 2, found 1"
+    )
+
+
+def test_a_mean_of_zero_has_no_coefficient_of_variation():
+    found = stats.summary([-1.0, 1.0, -1.0, 1.0])
+    assert (found.cv, found.absent["cv"]) == (None, "needs a mean above zero")
+
+
+@pytest.mark.parametrize(("name", "n"), [("p90", 10), ("p95", 20), ("p99", 100), ("p99.9", 1000)])
+def test_a_quantile_starts_at_its_least_n_and_is_a_value_that_was_measured(name, n):
+    assert name not in stats.summary([1.0] * (n - 1)).quantiles
+    assert stats.summary([*range(n)]).quantiles[name] == n - math.floor(n * (1 - float(name[1:]) / 100) + 1e-9) - 1
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=60), st.randoms())
+def test_a_summary_keeps_its_order_and_knows_no_order_of_values(values, chance):
+    found = stats.summary(values)
+    shuffled = stats.summary(chance.sample(values, len(values)))
+    assert found.min <= found.median <= found.max
+    assert list(found.quantiles.values()) == sorted(found.quantiles.values())
+    assert set(found.quantiles.values()) <= set(values)
+    assert (found.median, found.mad, found.quantiles) == (shuffled.median, shuffled.mad, shuffled.quantiles)
+    assert len(found.outliers) == len(shuffled.outliers)
+
+
+@pytest.mark.parametrize(
+    ("values", "marked"),
+    [
+        ([10, 11, 9, 10, 12, 11, 60], (6,)),
+        ([5, 5, 5, 5, 5, 5, 5, 9], (7,)),  # no deviation from the median but one: the mean deviation judges
+        ([5, 5, 5, 5, 5, 5], ()),
+        ([1, 2, 3, 4, 1000], ()),  # too few to call one of them wild
+        ([60, 10, 11, 9, 10, 12, 11, -60], (0, 7)),
+    ],
+)
+def test_outliers_are_marked_by_their_place(values, marked):
+    assert stats.outliers(values) == marked

@@ -11,7 +11,7 @@ import sys
 import msgspec
 import pytest
 
-from benchproof.analysis import invocations, matrix, stats
+from benchproof.analysis import invocations, stats
 from benchproof.analysis.compare import Design
 from benchproof.analysis.matrix import Cell, Row
 from benchproof.analysis.versus import ASSUMED_DRIFT, Half, between
@@ -186,4 +186,4 @@ def test_a_wrong_question_gets_one_line_and_status_2(home, arguments, words):
 
 
 def test_values_are_those_of_the_invocations():
-    assert matrix.values([], "x") == {}
+    assert invocations.values([], "x") == {}

@@ -133,7 +133,7 @@ def half(run: Run, target: str, found: Report) -> Half:
         envelope=run.target_envelopes.get(target, ""),
         rows=rows,
         values={
-            (asked, metric): matrix.values(last.get(asked, {}).get(target, ()), metric)
+            (asked, metric): invocations.values(last.get(asked, {}).get(target, ()), metric)
             for (asked, metric), row in rows.items()
             if row.cells[target].status == "passed"
         },

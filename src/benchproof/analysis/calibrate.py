@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from benchproof.analysis import invocations, matrix, stats
+from benchproof.analysis import invocations, stats
 from benchproof.analysis.compare import STANDARD, Design, Look, Side, paired
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import FloorKey
@@ -190,7 +190,7 @@ def _study(
 
 
 def _series(by_target: Mapping[str, Sequence[Result]], metric: str, copies: Sequence[str]) -> dict[str, Series]:
-    return {copy: matrix.values(by_target.get(copy, ()), metric) for copy in copies}
+    return {copy: invocations.values(by_target.get(copy, ()), metric) for copy in copies}
 
 
 def _plain(question: Question) -> Question:

@@ -25,7 +25,6 @@ DECIDED: frozenset[Verdict] = frozenset({"faster", "slower", "same"})
 
 _POWER_Z = statistics.NormalDist().inv_cdf(0.8)  # "would probably decide": in four of five repetitions
 _MANY_PAIRS = 1000
-_MAD_TO_SD = 1.4826
 
 
 class Look(Frozen, frozen=True):
@@ -240,7 +239,7 @@ def _too_few(pairs: int, alpha: float) -> str:
 
 def _more(shifts: Sequence[float], interval: Interval, edge: float, alpha: float) -> str:
     """How many pairs of the same spread would probably decide, as a sentence."""
-    spread = _MAD_TO_SD * stats.mad(shifts) or statistics.pstdev(shifts)
+    spread = stats.MAD_TO_SD * stats.mad(shifts) or statistics.pstdev(shifts)
     gap = abs(abs(interval.estimate) - edge)
     z = statistics.NormalDist().inv_cdf(1 - alpha) + _POWER_Z
     pairs = math.ceil(1.05 * (z * spread / gap) ** 2) if gap else _MANY_PAIRS + 1

@@ -106,11 +106,12 @@ def judge(
 def value(statistic: Statistic, measurements: Sequence[Measurement]) -> float:
     """The statistic of one metric, a measurement for each invocation, in the metric's unit. Raises ValueError.
 
-    `median` and `mean` are over invocations, each of which gives the median of its samples. `min`, `max` and the
-    percentiles are over all samples of all invocations; a percentile is the nearest rank, an actual sample.
+    `median` and `mean` are over invocations, each of which gives one value. `min`, `max` and the percentiles are over
+    all samples of all invocations, those of a warm-up too: a user waits for them as well. A percentile is the nearest
+    rank, an actual sample.
     """
     if statistic in {"median", "mean"}:
-        values = [stats.median(each.samples) for each in measurements]
+        values = [invocations.value(each) for each in measurements]
         return stats.median(values) if statistic == "median" else statistics.fmean(values)
     samples = sorted(sample for each in measurements for sample in each.samples)
     if statistic in {"min", "max"}:

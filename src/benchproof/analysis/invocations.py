@@ -1,4 +1,7 @@
-"""What the invocations of one case amount to together: which of them count, how they ended and why."""
+"""What the invocations of one case amount to together: which of them count, how they ended and why.
+
+Here too is the one number of an invocation, the same for every table, comparison and gate.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from typing import assert_never
 
 import msgspec
 
-from benchproof.model import Failed, Invalid, Passed, Result, Unsupported, Unverified
+from benchproof.analysis import stats, steady
+from benchproof.analysis.steady import Steady, Together
+from benchproof.model import Failed, Invalid, Measurement, Passed, Result, Unsupported, Unverified
 
 _INVALID_SHARE = 0.1  # of the invocations; with more of them bad, the rest is not believed either
 _WORST_FIRST = ("failed", "unverified", "passed", "unsupported", "invalid")
@@ -71,3 +76,43 @@ def _reasons(result: Result) -> tuple[str, ...]:
         case Passed():
             return ()
     assert_never(result.outcome)
+
+
+def value(measurement: Measurement) -> float:
+    """The one number of an invocation: the median of its samples, those of a warm-up left out.
+
+    Only a warm-up that ended is left out: the samples after it are what the case is about. Where they end slower or
+    never settle, nothing says which of them are the right ones, and all count.
+    """
+    found = steadiness(measurement)
+    return stats.median(measurement.samples[found.counts_from if found else 0 :])
+
+
+def steadiness(measurement: Measurement) -> Steady | None:
+    """What the samples did over the invocation; None for counts, which are no series in time."""
+    if measurement.clock == "instructions":
+        return None
+    return steady.classify(measurement.samples, better=measurement.better)
+
+
+def steadiness_of(results: Iterable[Result], metric: str) -> Together | None:
+    """Of the invocations of a case that passed; None where there is none."""
+    found = [steadiness(measurement) for measurement in measurements(results, metric).values()]
+    known = [each for each in found if each is not None]
+    return steady.together(known) if known else None
+
+
+def values(results: Iterable[Result], metric: str) -> dict[int, float]:
+    """One number an invocation that passed, by block."""
+    return {block: value(measurement) for block, measurement in measurements(results, metric).items()}
+
+
+def measurements(results: Iterable[Result], metric: str) -> dict[int, Measurement]:
+    """One metric of each invocation that passed, by block."""
+    return {
+        result.block: measurement
+        for result in results
+        if isinstance(result.outcome, Passed)
+        for measurement in result.outcome.measurements
+        if measurement.metric == metric
+    }

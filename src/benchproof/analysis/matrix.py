@@ -10,21 +10,22 @@ from types import MappingProxyType
 
 import msgspec
 
-from benchproof.analysis import invocations, stats
+from benchproof.analysis import invocations, stats, steady
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Asked, Question
 from benchproof.analysis.scaling import ScalingRow
 from benchproof.analysis.stats import Summary
+from benchproof.analysis.steady import Together
 from benchproof.model import Better, Facet, Frozen, Measurement, Passed, Result, Unit
 
 METHOD = (
-    "An invocation gives one value, the median of its samples; a cell is the median of its invocations. "
+    "An invocation gives one value, the median of its samples, those of a warm-up that ended left out; a cell is the "
+    "median of its invocations. "
     "A ratio is the Hodges-Lehmann estimate over pairs of one block, with the exact Wilcoxon signed-rank interval. "
     "The verdict is faster, slower or same where the interval lies on one side of the margin or within it; claims hold "
     "among all metrics of a pair of targets after Benjamini and Hochberg."
 )
-_MAD_TO_SD = 1.4826
 _SHORTEST = "its batches differ, the figure is that of the shortest"
 
 
@@ -53,6 +54,7 @@ class Cell(Frozen, frozen=True):
     values: tuple[float, ...] = ()  # one an invocation, in the order of the blocks
     summary: Summary | None = None  # of `values`
     duration_ns: int = 0  # of all its invocations, start and stop included, on the host's clock
+    steadiness: Together | None = None  # what the samples did within the invocations; None for counts
 
 
 class Row(Frozen, frozen=True):
@@ -152,11 +154,12 @@ def _rows(
 
 def _cell(results: Sequence[Result], metric: str) -> Cell:
     status = invocations.status(results)
-    by_block = values(results, metric) if status == "passed" else {}
+    by_block = invocations.values(results, metric) if status == "passed" else {}
     found = tuple(by_block[block] for block in sorted(by_block))
     middle = stats.median(found) if found else None
-    spread = stats.mad(found) * _MAD_TO_SD / abs(middle) if middle and len(found) >= stats.LEAST_N else None
-    notes = invocations.notes(results)
+    spread = stats.mad(found) * stats.MAD_TO_SD / abs(middle) if middle and len(found) >= stats.LEAST_N else None
+    steadiness = invocations.steadiness_of(results, metric) if status == "passed" else None
+    notes = invocations.notes(results) + (steady.notes(steadiness) if steadiness else ())
     if status == "passed" and any(result.evidence.get("statistic") == "minimum" for result in results):
         notes += (_SHORTEST,)
     return Cell(
@@ -169,6 +172,7 @@ def _cell(results: Sequence[Result], metric: str) -> Cell:
         values=found,
         summary=stats.summary(found) if found else None,
         duration_ns=sum(result.duration_ns for result in results),
+        steadiness=steadiness,
     )
 
 
@@ -187,7 +191,9 @@ def _compared(
         if column.target == column.reference or column.context or not both_passed or row.better is None:
             continue
         asked = invocations.question(row.benchmark, row.parameters)
-        base, new = (values(last[asked][target], row.metric) for target in (column.reference, column.target))
+        base, new = (
+            invocations.values(last[asked][target], row.metric) for target in (column.reference, column.target)
+        )
         floor = floors.get((asked, row.metric, column.target))
         if column.exact:
             found[number] = exactly(base[0], new[0], row.better)
@@ -200,17 +206,6 @@ def _compared(
 def _with(row: Row, target: str, comparison: Comparison | None) -> Row:
     cell = msgspec.structs.replace(row.cells[target], comparison=comparison)
     return msgspec.structs.replace(row, cells=row.cells | {target: cell})
-
-
-def values(results: Iterable[Result], metric: str) -> dict[int, float]:
-    """One value an invocation, by block: the median of its samples."""
-    return {
-        result.block: stats.median(measurement.samples)
-        for result in results
-        if isinstance(result.outcome, Passed)
-        for measurement in result.outcome.measurements
-        if measurement.metric == metric
-    }
 
 
 def blocks_due(rows: Iterable[Row], columns: Iterable[Column], design: Design, blocks: int) -> dict[Asked, int]:

@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cache
 
@@ -14,6 +14,9 @@ from benchproof.model import Frozen
 
 LEAST_N = 6  # with fewer pairs no two-sided 95 % interval of ranks exists: 2 / 2**5 > 5 %
 CONFIDENCE = 0.95
+MAD_TO_SD = 1.4826  # of normal data
+_MEAN_DEVIATION_TO_SD = 1.2533
+_FAR_OUT_SD = 3.5
 _EXACT_N = 120  # beyond, the normal approximation of the rank sum is right to 4 digits
 
 
@@ -28,6 +31,7 @@ class Interval(Frozen, frozen=True):
 
 
 QUANTILE = "nearest rank (Hyndman and Fan, type 1): a value that was measured, never interpolated"
+OUTLIER = "more than 3.5 robust SD from the median (Iglewicz and Hoaglin 1993): marked, never removed"
 LEAST_OF = {"p90": 10, "p95": 20, "p99": 100, "p99.9": 1000}  # with fewer, it is the maximum renamed
 
 
@@ -44,7 +48,9 @@ class Summary(Frozen, frozen=True, kw_only=True):
     cv: float | None = None  # sd / mean
     quantiles: dict[str, float]
     absent: dict[str, str]  # figure -> why it is not there
+    outliers: tuple[int, ...] = ()  # which of the values, from 0; they are in every figure
     definition: str = QUANTILE
+    outlier_rule: str = OUTLIER
 
 
 def summary(values: Sequence[float]) -> Summary:
@@ -61,8 +67,30 @@ def summary(values: Sequence[float]) -> Summary:
         mad=mad(values) if n > 1 else None,
         cv=sd / mean if sd is not None and mean > 0 else None,
         quantiles={name: quantile(values, name) for name, least in LEAST_OF.items() if n >= least},
-        absent={name: f"needs n >= {least}, found {n}" for name, least in LEAST_OF.items() if n < least},
+        absent=dict(_absent(n, mean)),
+        outliers=outliers(values),
     )
+
+
+def _absent(n: int, mean: float) -> Iterator[tuple[str, str]]:
+    """What is not in a summary, and why: the spread of one value is unknown, not zero."""
+    if n < 2:
+        yield from ((name, f"needs n >= 2, found {n}") for name in ("sd", "mad", "cv"))
+    elif mean <= 0:
+        yield "cv", "needs a mean above zero"
+    yield from ((name, f"needs n >= {least}, found {n}") for name, least in LEAST_OF.items() if n < least)
+    if n < LEAST_N:
+        yield "outliers", f"needs n >= {LEAST_N}, found {n}"
+
+
+def outliers(values: Sequence[float]) -> tuple[int, ...]:
+    """Which of the values lie far out; none below `LEAST_N`. Where half are equal, the mean deviation is used."""
+    if len(values) < LEAST_N:
+        return ()
+    middle = median(values)
+    away = [abs(value - middle) for value in values]
+    spread = median(away) * MAD_TO_SD or statistics.fmean(away) * _MEAN_DEVIATION_TO_SD
+    return tuple(index for index, distance in enumerate(away) if distance > _FAR_OUT_SD * spread)
 
 
 def quantile(values: Sequence[float], name: str) -> float:
@@ -154,6 +182,6 @@ def exponential(shift: Interval | None) -> Interval | None:
 
 
 def mad(values: Sequence[float]) -> float:
-    """Median absolute deviation from the median; multiply by 1.4826 for an estimate of the SD of normal data."""
+    """Median absolute deviation from the median; times `MAD_TO_SD`, an estimate of the SD of normal data."""
     middle = median(values)
     return median([abs(value - middle) for value in values])

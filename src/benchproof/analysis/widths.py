@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from benchproof.analysis import invocations, matrix, scaling, stats
+from benchproof.analysis import invocations, scaling, stats
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.scaling import Cpus, Point, ScalingRow, Series
 from benchproof.model import Frozen, Measurement, Passed, Result
@@ -195,7 +195,7 @@ def _series(name: str, system: System, metric: Measurement, seen: Mapping[int, S
 
 def _point(width: int, results: Sequence[Result], metric: str) -> Point:
     status = invocations.status(results)
-    times = matrix.values(results, metric) if status == "passed" else {}
+    times = invocations.values(results, metric) if status == "passed" else {}
     passed = [result.evidence for result in results if isinstance(result.outcome, Passed)]
     return Point(
         width=width,

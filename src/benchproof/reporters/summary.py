@@ -39,7 +39,8 @@ def render(report: Report, *, width: int = 132, color: bool = False) -> str:
     console.print(table)
     least = ", ".join(f"{name} {n}" for name, n in LEAST_OF.items())
     console.print(
-        "Over invocations, one value each: the median of its samples. SD with n - 1; MAD unscaled; CV is SD / mean. "
+        "Over invocations, one value each: the median of its samples after warm-up. SD with n - 1; MAD unscaled; CV is "
+        "SD / mean. "
         f"Quantiles by nearest rank, never interpolated, absent with fewer than: {least}.",
         style="dim",
     )
