@@ -42,7 +42,7 @@ def last_tries(results: Iterable[Result]) -> dict[Question, dict[str, list[Resul
 
 def statuses(results: Iterable[Result]) -> Counter[str]:
     """How often each status of an outcome occurs."""
-    return Counter(str(msgspec.to_builtins(result.outcome)["status"]) for result in results)
+    return Counter(str(result.outcome.__struct_config__.tag) for result in results)
 
 
 def status(results: Sequence[Result]) -> str:

@@ -23,11 +23,12 @@ from benchproof.errors import BenchproofError, StoreError, one_line
 from benchproof.model import Better, Clock, Frozen, Unit
 from benchproof.store import epochs, points
 from benchproof.store.bundle import ENVELOPE, MANIFEST, RESULTS, WARMUPS, Run
-from benchproof.store.database import ENVIRONMENTS, POINTS, REFUSED, RUNS, SERIES, SYSTEMS, Database, address
+from benchproof.store.database import ENVIRONMENTS, POINTS, REFUSED, RUNS, SERIES, SYSTEMS, Database, address, insert
 from benchproof.store.points import Value
 
 IMPORTED = "imported"  # the harness behind values that no oracle of ours saw
 _HOME_FILE = "home-id"
+_HEAD = ("target", "benchmark", "parameters", "metric", "unit", "better", "clock", "environment")
 _AT_ONCE = 500  # names in one query
 _TEXTS = msgspec.json.Decoder(dict[str, str])
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class Index:
         self._runs = home / "runs"
         self._home = _home_id(home) if self._runs.is_dir() else ""
         self._database = Database(address(home, url))
+        self._series = _KnownSeries()
 
     def __enter__(self) -> Index:
         return self
@@ -172,7 +174,10 @@ class Index:
             if other is None:
                 number = connection.execute(RUNS.insert().returning(RUNS.c.id), row).scalar_one()
                 _insert_systems(connection, run, number)
-                _insert_points(connection, run, values, number)
+                self._series.of(self._database.made(connection))
+                new = _insert_points(connection, run, values, number, self._series.numbers)
+        if other is None:
+            self._series.numbers |= new  # only what is committed is remembered
         if other is not None and tuple(other) != (self._home, folder):  # else another process was quicker
             self._refuse(folder, signature, f"'{path}' is run {run.manifest.run_id} once more; it is counted once")
         return other is None
@@ -271,45 +276,62 @@ def _insert_systems(connection: Connection, run: Run, number: int) -> None:
         connection.execute(SYSTEMS.insert(), rows)
 
 
-def _insert_points(connection: Connection, run: Run, values: Sequence[Value], number: int) -> None:
-    heads = {_key(head): head for head in _heads(connection, run, values)}
-    numbers = _numbers(connection, SERIES.c.key, SERIES.c.id, heads)
-    new = [head | {"key": key} for key, head in heads.items() if key not in numbers]
-    if new:
-        connection.execute(SERIES.insert(), new)
-        numbers |= _numbers(connection, SERIES.c.key, SERIES.c.id, [head["key"] for head in new])
+class _KnownSeries:
+    """Numbers of the series that were seen already: most runs have those of the run before."""
+
+    def __init__(self) -> None:
+        self._tables = ""
+        self.numbers: dict[tuple[str, ...], int] = {}
+
+    def of(self, tables: str) -> None:
+        """Forget everything that was seen in tables that others have since replaced."""
+        if tables != self._tables:
+            self._tables = tables
+            self.numbers.clear()
+
+
+def _insert_points(
+    connection: Connection, run: Run, values: Sequence[Value], number: int, known: Mapping[tuple[str, ...], int]
+) -> dict[tuple[str, ...], int]:
+    """Returns the numbers of the series that were not known before."""
+    heads = list(_heads(connection, run, values))
+    new = _insert_series(connection, [head for head in heads if head not in known])
+    numbers = {**known, **new} if new else known
     rows = [
-        {
-            "series": numbers[key],
-            "run": number,
-            "value": value.value,
-            "n": value.n,
-            "spread": value.spread,
-            "verified": value.verified,
-        }
-        for key, value in zip(heads, values, strict=True)
+        (numbers[head], number, value.value, value.n, value.spread, value.verified)
+        for head, value in zip(heads, values, strict=True)
     ]
-    if rows:
-        connection.execute(POINTS.insert(), rows)
+    insert(connection, POINTS, ("series", "run", "value", "n", "spread", "verified"), rows)
+    return new
 
 
-def _heads(connection: Connection, run: Run, values: Sequence[Value]) -> Iterator[dict[str, str]]:
-    """The row of each value's series; their environments are in the database afterwards."""
+def _insert_series(connection: Connection, heads: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+    """The number of each; rows for those that have none yet."""
+    keys = {_key(head): head for head in heads}
+    there = _numbers(connection, SERIES.c.key, SERIES.c.id, keys)
+    rows = [(key, *head) for key, head in keys.items() if key not in there]
+    insert(connection, SERIES, ("key", *_HEAD), rows)
+    there |= _numbers(connection, SERIES.c.key, SERIES.c.id, [row[0] for row in rows])
+    return {keys[key]: number for key, number in there.items()}
+
+
+def _heads(connection: Connection, run: Run, values: Sequence[Value]) -> Iterator[tuple[str, ...]]:
+    """What each value's series is told by; their environments are in the database afterwards."""
     known: dict[tuple[str, bool], str] = {}
     for value in values:
         asked = (value.target, value.verified)
         if asked not in known:
             known[asked] = _insert_environment(connection, run, *asked)
-        yield {
-            "target": value.target,
-            "benchmark": value.benchmark,
-            "parameters": value.parameters,
-            "metric": value.metric,
-            "unit": value.unit,
-            "better": value.better,
-            "clock": value.clock,
-            "environment": known[asked],
-        }
+        yield (
+            value.target,
+            value.benchmark,
+            value.parameters,
+            value.metric,
+            value.unit,
+            value.better,
+            value.clock,
+            known[asked],
+        )
 
 
 def _insert_environment(connection: Connection, run: Run, target: str, verified: bool) -> str:  # noqa: FBT001
@@ -349,8 +371,8 @@ def _in_time(rows: Iterable[sql.Row[Any]], runs: Mapping[int, Known]) -> tuple[S
     return tuple(sorted(found, key=lambda point: (point.run.at, point.run.run_id)))
 
 
-def _key(head: Mapping[str, str]) -> str:
-    return hashlib.sha256(msgspec.json.encode(list(head.values()))).hexdigest()
+def _key(head: tuple[str, ...]) -> str:
+    return hashlib.sha256(msgspec.json.encode(head)).hexdigest()
 
 
 def _json(texts: Mapping[str, str]) -> str:
