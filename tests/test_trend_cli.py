@@ -101,6 +101,16 @@ def test_a_short_history_is_no_answer(tmp_path):
     assert f"undecided: 4 runs, change points need {LEAST_POINTS}" in text
 
 
+def test_the_figure_of_every_run_can_be_read_and_three_runs_within_3_ms_are_no_regression(tmp_path):
+    for day, value_ms in enumerate((110.20, 112.15, 109.80)):
+        write(tmp_path, day, passed(value_ms * 1e6, metric="spawn.latency"), labels={"version": f"week-{day}"})
+    status, text, _ = call("trend", "spawn.latency", "--points", home=tmp_path)
+    assert status == 3
+    assert [line.split()[0] for line in text.splitlines() if " ms " in line] == ["110.2", "112.2", "109.8"]
+    assert "112.2 ms  20260102T000000Z-000001 (week-1)" in text
+    assert "worse" not in text
+
+
 def test_imported_runs_have_a_trend_and_are_flagged(tmp_path):
     draw = random.Random("imported")
     for number in range(36):

@@ -31,14 +31,20 @@ def opened(home: Path, url: str | None) -> Index:
 
 
 def trends(
-    index: Index, *, what: str = "", target: str = "", branch: str = "", delta: float | None = None
+    index: Index,
+    *,
+    what: str = "",
+    target: str = "",
+    branch: str = "",
+    delta: float | None = None,
+    points: bool = False,
 ) -> tuple[Trend, ...]:
     """Of all series, or of those of a benchmark or metric, a target, a branch. Raises UsageError if there is none."""
     stored = index.series(what=what, target=target, branch=branch)
     if not stored:
         _refuse(index, what=what, target=target, branch=branch)
     try:
-        found = trend.judge(lines(stored), delta=delta)
+        found = trend.judge(lines(stored), delta=delta, points=points)
     except ModuleNotFoundError as error:
         raise UsageError(f"a history needs {error.name}: pip install 'benchproof[history]'") from error
     return _with_systems(index, found)

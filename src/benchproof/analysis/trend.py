@@ -97,6 +97,7 @@ class Stretch(Frozen, frozen=True, kw_only=True):
     reason: str
     changes: tuple[Change, ...]
     expected: Range | None
+    points: tuple[Point, ...] = ()  # where they were asked for
 
 
 class Trend(Frozen, frozen=True, kw_only=True):
@@ -121,11 +122,14 @@ class Trend(Frozen, frozen=True, kw_only=True):
         return bool(confirmed) and confirmed[-1].direction == "worse"
 
 
-def judge(series: Sequence[Series], *, delta: float | None = None) -> tuple[Trend, ...]:
-    """Every series, all at once. `delta`: the least relative change; by default that of the metric's clock."""
+def judge(series: Sequence[Series], *, delta: float | None = None, points: bool = False) -> tuple[Trend, ...]:
+    """Every series, all at once. `delta`: the least relative change; by default that of the metric's clock.
+
+    `points`: hand back every value too.
+    """
     epochs = [epoch for each in series for epoch in each.epochs]
     changes = iter(_moved_boundaries(series, _changes(epochs, delta)))
-    return tuple(_trend(each, [next(changes) for _ in each.epochs]) for each in series)
+    return tuple(_trend(each, [next(changes) for _ in each.epochs], points=points) for each in series)
 
 
 def exit_status(trends: Sequence[Trend]) -> int:
@@ -180,10 +184,10 @@ def _change(epoch: Epoch, shift: Shift) -> Change:
     )
 
 
-def _trend(series: Series, changes: Sequence[tuple[Change, ...]]) -> Trend:
+def _trend(series: Series, changes: Sequence[tuple[Change, ...]], *, points: bool) -> Trend:
     befores = (None, *series.epochs)
     stretches = tuple(
-        _stretch(before, epoch, found)
+        _stretch(before, epoch, found, points=points)
         for before, epoch, found in zip(befores, series.epochs, changes, strict=False)  # the newest is before nothing
     )
     newest = stretches[-1]
@@ -197,7 +201,7 @@ def _trend(series: Series, changes: Sequence[tuple[Change, ...]]) -> Trend:
     )
 
 
-def _stretch(before: Epoch | None, epoch: Epoch, changes: tuple[Change, ...]) -> Stretch:
+def _stretch(before: Epoch | None, epoch: Epoch, changes: tuple[Change, ...], *, points: bool) -> Stretch:
     n = len(epoch.points)
     short = n < LEAST_POINTS
     return Stretch(
@@ -213,6 +217,7 @@ def _stretch(before: Epoch | None, epoch: Epoch, changes: tuple[Change, ...]) ->
         reason=f"{n} runs, change points need {LEAST_POINTS}" if short else "",
         changes=changes,
         expected=_expected(epoch, changes),
+        points=epoch.points if points else (),
     )
 
 

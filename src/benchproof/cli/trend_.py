@@ -21,11 +21,20 @@ Examples:
 @click.option("--target", default="", help="Only this target.")
 @click.option("--branch", default="", help="Only runs with this label `branch`; of all branches by default.")
 @click.option("--least", help="The least change that counts, such as '2 %' (the default; 0.1 % of instructions).")
+@click.option("--points", is_flag=True, help="Show the figure of every run, too.")
 @index_option
 @home_option
 @json_option
 def command(
-    *, what: str, target: str, branch: str, least: str | None, index: str | None, home: Path, as_json: bool
+    *,
+    what: str,
+    target: str,
+    branch: str,
+    least: str | None,
+    points: bool,
+    index: str | None,
+    home: Path,
+    as_json: bool,
 ) -> int:
     """What became of each metric from run to run: where its level changed, by how much, between which commits.
 
@@ -43,7 +52,7 @@ def command(
         update = opened.update(say)
         for problem in update.problems:
             say(f"left out: {problem}")
-        found = history.trends(opened, what=what, target=target, branch=branch, delta=delta)
+        found = history.trends(opened, what=what, target=target, branch=branch, delta=delta, points=points)
     status = trend.exit_status(found)
     if as_json:
         document = {"exit_status": status, "trends": found, "left_out": update.problems}

@@ -53,6 +53,7 @@ def _below(trend: Trend) -> Iterator[str]:
             before = trend.stretches[number - 1]
             yield f"new epoch since {stretch.first_run} ({before.n} runs before it are not held against these)"
             yield from (f"    {_short(fact)}" for fact in stretch.differs)
+        yield from (f"{layout.amount(point.value, stretch.unit)}  {_run(point)}" for point in stretch.points)
         if stretch.unverified:
             yield f"{stretch.unverified} of {stretch.n} runs were imported and not verified"
         for change in stretch.changes:
