@@ -14,7 +14,7 @@ import pytest
 from benchproof.analysis import invocations, stats
 from benchproof.analysis.compare import Design
 from benchproof.analysis.matrix import Cell, Row
-from benchproof.analysis.versus import ASSUMED_DRIFT, Half, between
+from benchproof.analysis.versus import ASSUMED_DRIFT, Half, between, pooled
 from benchproof.reporters import versus as reporter
 
 THROUGHPUT = {"unit": "bytes/s", "better": "higher"}
@@ -132,6 +132,53 @@ def test_a_table_names_metric_figures_ratio_verdict_and_reason_and_lets_no_marku
     assert msgspec.json.decode(reporter.as_json([whole]))[0]["verdicts"] == {"slower": 1, "incomparable": 1}
 
 
+# ---- several runs ----
+
+
+def several(many, factor=1.2, *, drift=0.0, n=10):
+    """(base, new) of so many runs; `drift`: by how much the true ratio differs from run to run, as SD of logarithms."""
+    chance = random.Random(5)
+    ratios = [factor * math.exp(chance.gauss(0, drift)) for _ in range(many)]
+    return [
+        (
+            a_half(f"run{number}", x=noisy(n=n, seed=number, cv=0.01)),
+            a_half(f"run{number}", "u", envelope="sha256:f", x=noisy(ratio, n=n, seed=100 + number, cv=0.01)),
+        )
+        for number, ratio in enumerate(ratios)
+    ]
+
+
+def together(pairs):
+    each = [between(*pair, context=(), vary=("system",), design=Design()) for pair in pairs]
+    return pooled(pairs, each)
+
+
+def test_several_runs_are_one_nested_design_and_say_of_what_they_speak():
+    few, many = together(several(3)).rows[0].comparison, together(several(12, drift=0.02)).rows[0].comparison
+    assert few.verdict == many.verdict == "slower"
+    assert few.reason.startswith("of these runs, 3: resampled were values within each run")
+    assert many.reason.startswith("of runs like these, 12: resampled were runs, each with all its values")
+
+
+def test_runs_that_differ_widen_the_interval_that_speaks_of_others():
+    steady, unsteady = (together(several(12, drift=drift)).rows[0].comparison.ratio for drift in (0.0, 0.05))
+    assert unsteady.high - unsteady.low > 3 * (steady.high - steady.low)
+
+
+def test_too_few_invocations_in_several_runs_are_insufficient_evidence():
+    found = together(several(2, n=3)).rows[0].comparison
+    assert (found.verdict, found.ratio) == ("undecided", None)
+    assert found.reason.startswith("insufficient evidence")
+
+
+def test_a_metric_that_is_missing_in_one_of_the_runs_is_compared_in_none():
+    pairs = several(3)
+    pairs[1] = (pairs[1][0], a_half("run1", "u", envelope="sha256:f", x="failed"))
+    found = together(pairs)
+    assert found.rows[0].comparison.reason == "in run run1: failed in new: no such call"
+    assert found.lost == ("x",)
+
+
 # ---- the command ----
 
 
@@ -168,6 +215,8 @@ def test_two_runs_are_compared_and_what_is_only_in_one_is_told(home):
     ("arguments", "words"),
     [
         (["last"], ["nothing to compare with 'host'", "name a second run"]),
+        (["last", "branch:nowhere"], ["no run is a baseline 'branch:nowhere'"]),
+        (["last,last", "last"], ["as many runs on either side, found 2 and 1"]),
         (["last", "nowhere"], ["no run is called 'nowhere'"]),
         (["last", "last", "--targets", "host"], ["expected two names, BASE,NEW"]),
         (["last", "last", "--targets", "host,hots"], ["no target 'hots'", "did you mean 'host'"]),

@@ -14,11 +14,11 @@ from benchproof import foreign, report
 from benchproof.analysis import calibrate, gate, invocations, relative, versus
 from benchproof.analysis.gate import REFERENCE, Gate, GateVerdict, Pair, Ratios
 from benchproof.analysis.invocations import Question
-from benchproof.analysis.matrix import Cell, Report, Row
+from benchproof.analysis.matrix import Report, Row
 from benchproof.analysis.versus import Key, Versus
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import UsageError
-from benchproof.model import Better, Facet, Frozen, Passed, Result, Unit, Unverified
+from benchproof.model import Better, Facet, Frozen, Unit, Unverified
 from benchproof.plugins import nearest
 from benchproof.policy import Known, Policy, gates_of
 from benchproof.store.bundle import Run
@@ -53,8 +53,8 @@ def judged(run: Run, policy: Policy | None, *, baseline: str | None, find: Find)
     """
     policy = policy or _own(run)
     default = baseline or policy.baseline
-    trusted = _trusting(run, policy.trust)
-    found = _reported(trusted)
+    trusted = report.trusting(run, policy.trust)
+    found = report.build(trusted)
     bases = _Bases(find, policy.trust, run.manifest.run_id)
     compared = bases.of(default) if default not in {None, REFERENCE} else None
     gates = _stated(policy, found, compared, default)
@@ -62,7 +62,7 @@ def judged(run: Run, policy: Policy | None, *, baseline: str | None, find: Find)
     verdicts = report.judged(trusted, found, gates, ratios)
     verdicts = (*verdicts, *_disappeared(gates, verdicts, found, bases, compared))
     lost = tuple(_lost(gates, found, compared.report)) if compared else ()
-    own = found if trusted is run else report.build(run)  # whom a policy trusts does not change what a run is
+    own = report.build(run) if policy.trust else found  # whom a policy trusts does not change what a run is
     said = [
         *(
             f"judged as the policy trusts it, though not verified: what {tool} reported"
@@ -108,40 +108,10 @@ def _own(run: Run) -> Policy:
     return Policy(name=f"the plan of run {run.manifest.run_id}", gates=gates)
 
 
-def _trusting(run: Run, tools: Collection[str]) -> Run:
-    """The run, with what those tools reported taken as if it was verified. Nothing else is."""
-
-    def taken(result: Result) -> Result:
-        outcome = result.outcome
-        if not isinstance(outcome, Unverified) or outcome.source.partition(" ")[0] not in tools:
-            return result
-        return msgspec.structs.replace(result, outcome=Passed(measurements=outcome.measurements))
-
-    return msgspec.structs.replace(run, results=tuple(map(taken, run.results))) if tools else run
-
-
 def _taken(run: Run, trusted: Run) -> list[str]:
     """Whose results were taken without having been verified."""
     pairs = zip(run.results, trusted.results, strict=True)
     return sorted({one.outcome.source for one, other in pairs if isinstance(one.outcome, Unverified) and one != other})
-
-
-def _reported(run: Run) -> Report:
-    """The report, in which what is trusted has its figures like anything else."""
-    found = report.build(run)
-    last = invocations.last_tries(run.results)
-
-    def taken(row: Row, target: str, cell: Cell) -> Cell:
-        asked = invocations.question(row.benchmark, row.parameters)
-        status = invocations.status(last.get(asked, {}).get(target, ()))
-        is_trusted = cell.status == "unverified" and status == "passed"
-        return msgspec.structs.replace(cell, status=status) if is_trusted else cell
-
-    rows = tuple(
-        msgspec.structs.replace(row, cells={target: taken(row, target, cell) for target, cell in row.cells.items()})
-        for row in found.rows
-    )
-    return msgspec.structs.replace(found, rows=rows)
 
 
 def _known(found: Report) -> Known:
@@ -177,7 +147,7 @@ class _Bases:
     def of(self, name: str) -> _Base:
         """Raises UsageError if it is the run itself."""
         if name not in self.known:
-            run = _trusting(self._find(name), self._trust)
+            run = report.trusting(self._find(name), self._trust)
             if run.manifest.run_id == self._own_id:
                 raise UsageError(f"baseline '{name}' is the run itself; name another")
             if run.manifest.state != "complete":
@@ -185,7 +155,7 @@ class _Bases:
                     f"baseline '{name}' was ended before its last block; go on with "
                     f"`benchproof run --resume {run.manifest.run_id}` or name another"
                 )
-            self.known[name] = _Base(run, _reported(run))
+            self.known[name] = _Base(run, report.build(run))
         return self.known[name]
 
 

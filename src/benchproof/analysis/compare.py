@@ -175,6 +175,32 @@ def _not_held(comparison: Comparison, many: int, fdr: float) -> str:
     )
 
 
+def pooled(runs: Sequence[Side], design: Design, *, alpha: float) -> Comparison:
+    """One metric of the same two targets in several runs, each interleaved: a nested design, by hierarchical bootstrap.
+
+    From ten runs on it speaks of runs like these, below of these alone, and says which. `alpha`: two-sided error.
+    Needs numpy.
+    """
+    from benchproof.analysis import bootstrap  # noqa: PLC0415 - numpy, for those who ask
+
+    pairs = [side.pairs(math.inf) for side in runs]
+    margin = max(_margin(side, design) for side in runs)
+    none = Comparison(verdict="undecided", margin=margin, floor=runs[0].floor)
+    if any(value <= 0 for each in pairs for pair in each for value in pair):
+        return msgspec.structs.replace(none, reason="several runs are compared by ratios; a value is not positive")
+    shifts = [[math.log(new / base) for base, new in each] for each in pairs]
+    over: bootstrap.Over = "runs like these" if len(runs) >= bootstrap.LEAST_RUNS else "these runs"
+    found = bootstrap.nested(shifts, over=over, confidence=1 - alpha)
+    if found.interval is None:
+        return msgspec.structs.replace(none, reason=f"insufficient evidence: {found.reason}")
+    return msgspec.structs.replace(
+        none,
+        verdict=_verdict(found.interval, math.log1p(margin), runs[0].better),
+        ratio=stats.exponential(found.interval),
+        reason=f"of {over}, {len(runs)}: resampled were {found.resampled} ({found.method})",
+    )
+
+
 def planned_looks(blocks: int) -> tuple[Look, ...]:
     """The boundary for at most so many blocks: one-sided 1 % in all, .002 / .004 / .004 where three looks fit.
 

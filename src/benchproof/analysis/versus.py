@@ -7,11 +7,11 @@ Counts of instructions know no time. Nothing is left out: what only one side has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from benchproof.analysis import compare
+from benchproof.analysis import compare, stats
 from benchproof.analysis.compare import Comparison, Design, Side, incomparable
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import Cell, Row
@@ -107,6 +107,53 @@ def between(
         lost=tuple(row.metric for row in rows if _is_lost(row.base, row.new, interleaved=interleaved)),
         gained=tuple(row.metric for row in rows if _is_lost(row.new, row.base, interleaved=interleaved)),
     )
+
+
+def pooled(pairs: Sequence[tuple[Half, Half]], each: Sequence[Versus]) -> Versus:
+    """The same two targets in several runs as one comparison; `each`: that of every pair by itself, in the same order.
+
+    A metric that cannot be compared in one of the runs is compared in none: leaving that run out would be a choice.
+    The error is shared among the metrics (Bonferroni), since a resampled interval has no exact p.
+    """
+    tables = [dict(zip(_keys(*pair), versus.rows, strict=True)) for pair, versus in zip(pairs, each, strict=True)]
+    keys = list(dict.fromkeys(key for table in tables for key in table))
+    alpha = (1 - stats.CONFIDENCE) / max(len(keys), 1)
+    rows = tuple(_pooled(key, pairs, tables, each[0].design, alpha) for key in keys)
+    return msgspec.structs.replace(
+        each[0],
+        base=" + ".join(base.name for base, _ in pairs),
+        new=" + ".join(new.name for _, new in pairs),
+        warnings=tuple(dict.fromkeys(warning for versus in each for warning in versus.warnings)),
+        rows=rows,
+        verdicts={str(key): count for key, count in compare.counts(row.comparison for row in rows).items()},
+        lost=tuple(dict.fromkeys(metric for versus in each for metric in versus.lost)),
+        gained=tuple(dict.fromkeys(metric for versus in each for metric in versus.gained)),
+    )
+
+
+def _pooled(
+    key: Key, pairs: Sequence[tuple[Half, Half]], tables: Sequence[Mapping[Key, Compared]], design: Design, alpha: float
+) -> Compared:
+    shown = next(table[key] for table in tables if key in table)
+    for (_, new), table in zip(pairs, tables, strict=True):
+        row = table.get(key)
+        if row is None or row.comparison.verdict == "incomparable":
+            why = row.comparison.reason if row is not None else "it was not asked there"
+            return msgspec.structs.replace(shown, comparison=incomparable(f"in run {new.run_id}: {why}"))
+    if pairs[0][0].exact:
+        return msgspec.structs.replace(shown, comparison=_all_alike([table[key].comparison for table in tables]))
+    assert shown.better is not None  # it was compared
+    sides = [
+        Side(base=base.values[key], new=new.values[key], better=shown.better, floor=table[key].comparison.floor)
+        for (base, new), table in zip(pairs, tables, strict=True)
+    ]
+    return msgspec.structs.replace(shown, comparison=compare.pooled(sides, design, alpha=alpha))
+
+
+def _all_alike(counts: Sequence[Comparison]) -> Comparison:
+    """Counts of several runs say the same, or something other than the systems differs."""
+    same = all(each == counts[0] for each in counts)
+    return counts[0] if same else incomparable("the runs do not agree on the counts of instructions")
 
 
 def _keys(base: Half, new: Half) -> list[Key]:

@@ -156,3 +156,12 @@ def find_run(home: Path, name: str) -> Path:
         what = f"{len(found)} runs begin with" if found else "no run is called"
         raise UsageError(f"{what} '{name}' in '{home / 'runs'}'; `benchproof list runs` shows what there is")
     return home / "runs" / found[0]
+
+
+def resolve_run(home: Path, name: str) -> Path:
+    """As `find_run`, and also a run by what it measured: `branch:main`, `commit:1a2b3c`, `tag:v1`, `run:ID`."""
+    from benchproof import baselines
+
+    if ":" in name and baselines.is_spec(name):
+        return baselines.baseline(name, home=home)
+    return find_run(home, name)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import find_run, home_option, json_option
+from benchproof.cli import home_option, json_option, resolve_run
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
     from benchproof.analysis.compare import Design
     from benchproof.analysis.matrix import Report
-    from benchproof.analysis.versus import Versus
+    from benchproof.analysis.versus import Half, Versus
     from benchproof.model import Facet
     from benchproof.store.bundle import Run
 
@@ -23,6 +23,8 @@ Examples:
   benchproof compare last --targets bwrap,gvisor   any two targets of it
   benchproof compare 20261120 last                 the same targets of two runs
   benchproof compare RUN RUN --vary system         two runs in which the system under test changed
+  benchproof compare branch:main last              the last run against the newest of a branch (tag:, commit:, run:)
+  benchproof compare RUN,RUN,RUN                   the same targets in several runs, as one nested design
 """
 
 
@@ -32,6 +34,7 @@ Examples:
 @click.option("--targets", default="", help="BASE,NEW: compare these two targets (of one run, or one of each).")
 @click.option("--vary", default="", help="What may differ, such as 'system'; two runs always differ in time.")
 @click.option("--margin", help="What counts as the same, such as '2 %'; by default that of the newer run.")
+@click.option("--trust", default="", help="Take what these tools reported as verified, such as 'hyperfine'.")
 @click.option("--fdr", help="False-discovery rate over all metrics, such as '5 %'.")
 @home_option
 @json_option
@@ -43,6 +46,7 @@ def command(
     vary: str,
     margin: str | None,
     fdr: str | None,
+    trust: str,
     home: Path,
     as_json: bool,
 ) -> int:
@@ -50,39 +54,53 @@ def command(
 
     Exit status 0 if nothing is slower or lost, 1 if something is, 3 if nothing could be decided.
     """
+    from benchproof import report
     from benchproof.cli.output import look
     from benchproof.reporters import versus
     from benchproof.store import bundle
 
-    first = bundle.load(find_run(home, base))
-    second = first if new is None else bundle.load(find_run(home, new))
-    chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
-    found = _compared(first, second, chosen, vary=vary, changes={"margin": margin, "fdr": fdr})
+    chosen, tools = _words(targets), _words(trust)
+    sides = [
+        [report.trusting(bundle.load(resolve_run(home, name)), tools) for name in _words(names)]
+        for names in (base, new or base)
+    ]
+    if len(sides[0]) != len(sides[1]):
+        raise UsageError(f"expected as many runs on either side, found {len(sides[0])} and {len(sides[1])}")
+    several = list(zip(*sides, strict=True))
+    found = _compared(several, chosen, vary=vary, changes={"margin": margin, "fdr": fdr})
     click.echo(versus.as_json(found) if as_json else versus.render(found, **look()), nl=False)
     return _status(found)
 
 
 def _compared(
-    first: Run, second: Run, chosen: tuple[str, ...], *, vary: str, changes: dict[str, str | None]
+    several: list[tuple[Run, Run]], chosen: tuple[str, ...], *, vary: str, changes: dict[str, str | None]
 ) -> list[Versus]:
-    """Every pair of targets that was asked for."""
+    """Every pair of targets that was asked for, over all pairs of runs."""
     from benchproof import report
     from benchproof.analysis import calibrate, versus
 
-    reports = report.build(first), report.build(second)
-    facets = _facets(vary) or reports[1].vary
-    design = _design(reports[1].design, changes)
-    return [
-        versus.between(
-            report.half(first, one, reports[0]),
-            report.half(second, other, reports[1]),
-            context=report.undeclared((first, one), (second, other), vary=facets),
-            vary=facets,
-            design=design,
-            drift=calibrate.drift((first.manifest.calibration, one), (second.manifest.calibration, other)),
-        )
-        for one, other in _pairs(reports, chosen)
-    ]
+    reports = [(report.build(first), report.build(second)) for first, second in several]
+    facets = _facets(vary) or reports[0][1].vary
+    design = _design(reports[0][1].design, changes)
+
+    def halves(one: str, other: str) -> list[tuple[Half, Half]]:
+        return [
+            (report.half(first, one, before), report.half(second, other, after))
+            for (first, second), (before, after) in zip(several, reports, strict=True)
+        ]
+
+    def single(number: int, pair: tuple[Half, Half]) -> Versus:
+        sides = [(run, half.target) for run, half in zip(several[number], pair, strict=True)]
+        context = report.undeclared(sides[0], sides[1], vary=facets)
+        drift = calibrate.drift(*((run.manifest.calibration, target) for run, target in sides))
+        return versus.between(*pair, context=context, vary=facets, design=design, drift=drift)
+
+    found = []
+    for one, other in _pairs(reports[0], chosen):
+        pairs = halves(one, other)
+        each = [single(number, pair) for number, pair in enumerate(pairs)]
+        found.append(versus.pooled(pairs, each) if len(each) > 1 else each[0])
+    return found
 
 
 def _pairs(reports: tuple[Report, Report], chosen: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -113,11 +131,15 @@ def _pairs(reports: tuple[Report, Report], chosen: tuple[str, ...]) -> list[tupl
     return pairs
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",")) if text else ()
+
+
 def _facets(text: str) -> tuple[Facet, ...]:
     from benchproof.envelope import FACETS
     from benchproof.plugins import nearest
 
-    names = [name.strip() for name in text.split(",")] if text else []
+    names = _words(text)
     for name in names:
         if name not in FACETS:
             raise UsageError(f"--vary: unknown facet '{name}'; {nearest(name, list(FACETS))}")
