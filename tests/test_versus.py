@@ -182,6 +182,23 @@ def test_a_metric_that_is_missing_in_one_of_the_runs_is_compared_in_none():
 # ---- the command ----
 
 
+def test_what_another_tool_reported_is_compared_only_where_the_user_trusts_it(tmp_path):
+    """Two files of hyperfine: every start of the command is an invocation, thirty per cent apart."""
+    for name, factor in (("a", 1.0), ("b", 1.3)):
+        times = [each / 1000 * factor for each in noisy(n=12, seed=3)]
+        result = {"command": "true", "times": times, "exit_codes": [0] * 12, "mean": sum(times) / 12}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"results": [result]}))
+        command = [sys.executable, "-m", "benchproof", "import", "--home", str(tmp_path), "--format", "hyperfine"]
+        subprocess.run([*command, str(tmp_path / f"{name}.json")], check=True, capture_output=True)
+    first, second = sorted(path.name for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    refused = json.loads(compare(tmp_path, first, second, "--json").stdout)[0]
+    assert refused["verdicts"] == {"incomparable": 1}
+    assert refused["rows"][0]["comparison"]["reason"].startswith("unverified in base")
+    trusted = json.loads(compare(tmp_path, first, second, "--json", "--trust", "hyperfine").stdout)[0]
+    assert trusted["rows"][0]["comparison"]["verdict"] in {"faster", "slower"}
+    assert "time" in trusted["vary"]
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """Two runs of the host, one of which also measured a sandbox's worth of a second benchmark."""

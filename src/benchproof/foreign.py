@@ -126,13 +126,15 @@ def _as_stored(results: tuple[Result, ...]) -> tuple[Result, ...]:
 
 
 def build(run: Run, origin: Origin) -> Report:
-    """Every figure of an imported run, each marked as not verified; nothing is compared."""
+    """Every figure of an imported run, each marked as not verified unless the user trusts its tool."""
     columns = tuple(
         Column(target=target, reference=target, envelope=run.target_envelopes.get(target, ""), context=())
         for target in dict.fromkeys(each.target for each in run.results)
     )
     cases = [(each.target, each.benchmark, each.parameters, each.tier) for each in run.results]
-    rows = tuple(_marked(row) for row in matrix.rows(cases, [_as_passed(each) for each in run.results], columns))
+    rows = matrix.rows(cases, [_as_passed(each) for each in run.results], columns)
+    if origin.tool.partition(" ")[0] not in run.trusted:
+        rows = tuple(map(_marked, rows))
     statuses = [cell.status for row in rows for cell in row.cells.values()]
     return Report(
         run_id=run.manifest.run_id,

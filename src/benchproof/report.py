@@ -137,7 +137,7 @@ def trusting(run: Run, tools: Collection[str]) -> Run:
             return result
         return msgspec.structs.replace(result, outcome=Passed(measurements=outcome.measurements))
 
-    return msgspec.structs.replace(run, results=tuple(map(taken, run.results))) if tools else run
+    return msgspec.structs.replace(run, results=tuple(map(taken, run.results)), trusted=frozenset(tools))
 
 
 def half(run: Run, target: str, found: Report) -> Half:

@@ -80,7 +80,8 @@ def _compared(
     from benchproof.analysis import calibrate, versus
 
     reports = [(report.build(first), report.build(second)) for first, second in several]
-    facets = _facets(vary) or reports[0][1].vary
+    apart = any(first.manifest.run_id != second.manifest.run_id for first, second in several)
+    facets = _facets(vary, reports[0][1].vary, apart=apart)
     design = _design(reports[0][1].design, changes)
 
     def halves(one: str, other: str) -> list[tuple[Half, Half]]:
@@ -135,11 +136,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",")) if text else ()
 
 
-def _facets(text: str) -> tuple[Facet, ...]:
+def _facets(text: str, planned: tuple[Facet, ...], *, apart: bool) -> tuple[Facet, ...]:
+    """What may differ; runs made apart differ in time, whatever else."""
     from benchproof.envelope import FACETS
     from benchproof.plugins import nearest
 
-    names = _words(text)
+    names = {*(_words(text) or planned), *(("time",) if apart else ())}
     for name in names:
         if name not in FACETS:
             raise UsageError(f"--vary: unknown facet '{name}'; {nearest(name, list(FACETS))}")

@@ -65,6 +65,7 @@ class Run(Frozen, frozen=True):
     target_envelopes: dict[str, str]  # target -> hash of its envelope; absent where it could not be described
     results: tuple[Result, ...]
     warmups: tuple[Result, ...]
+    trusted: frozenset[str] = frozenset()  # tools whose imports the user takes as verified; never read from the disk
 
 
 class _Envelopes(Frozen, frozen=True):
