@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import statistics
 import subprocess
 import sys
 
@@ -186,7 +187,9 @@ def test_what_another_tool_reported_is_compared_only_where_the_user_trusts_it(tm
     """Two files of hyperfine: every start of the command is an invocation, thirty per cent apart."""
     for name, factor in (("a", 1.0), ("b", 1.3)):
         times = [each / 1000 * factor for each in noisy(n=12, seed=3)]
-        result = {"command": "true", "times": times, "exit_codes": [0] * 12, "mean": sum(times) / 12}
+        result = {"command": "true", "times": times, "exit_codes": [0] * 12, "mean": statistics.fmean(times)}
+        result |= {"median": statistics.median(times), "stddev": statistics.stdev(times), "user": 0.0, "system": 0.0}
+        result |= {"min": min(times), "max": max(times)}
         (tmp_path / f"{name}.json").write_text(json.dumps({"results": [result]}))
         command = [sys.executable, "-m", "benchproof", "import", "--home", str(tmp_path), "--format", "hyperfine"]
         subprocess.run([*command, str(tmp_path / f"{name}.json")], check=True, capture_output=True)
