@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 Evidence = Mapping[str, str]
 
@@ -59,6 +60,25 @@ def clocks_agree(evidence: Evidence) -> Iterator[str]:
         yield f"the target's clock runs ahead: it counted {inside} ns within {outside} ns of the host"
     elif inside < (outside - STARTING_NS) / 2:
         yield f"the target's clock runs behind: it counted {inside} ns within {outside} ns of the host"
+
+
+def injected(evidence: Evidence, *, delay_ns: str | None, instructions: int | None) -> Iterator[str]:
+    """What was made slower on purpose was, by what was asked and no less; what was not asked for was not.
+
+    `delay_ns` as it was asked for, per operation; `lingered_ns` is what the delays of all operations took together.
+    """
+    for name, asked in (("injected_ns", delay_ns), ("injected_instructions", instructions)):
+        found = evidence.get(name)
+        if found != (None if asked is None else str(asked)):
+            yield f"{name}: expected {asked or 'nothing'}, found {found or 'nothing'}"
+    if delay_ns is None and instructions is None:
+        return
+    operations = number(evidence, "injected_operations")
+    if not 1 <= operations <= number(evidence, "operations"):
+        yield f"injected_operations: expected up to {evidence.get('operations')}, found {operations}"
+    if delay_ns is not None and not operations * Decimal(delay_ns) <= number(evidence, "lingered_ns"):
+        found = evidence.get("lingered_ns", "nothing")
+        yield f"{operations} operations were to be delayed by {delay_ns} ns each, found {found} ns in all"
 
 
 def answers(evidence: Evidence, *, at_least: int) -> Iterator[str]:

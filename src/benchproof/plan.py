@@ -12,7 +12,7 @@ import msgspec
 
 from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
-from benchproof.analysis.invocations import Question, question
+from benchproof.analysis.invocations import INJECTIONS, Question, question
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.document import document_of
 from benchproof.errors import UsageError
@@ -139,13 +139,15 @@ class Plan(Frozen, frozen=True):
     def schedule(self, block: int) -> list[Case]:
         """The cases in the order of this block: the benchmarks shuffled, and within each the targets, by the seed.
 
-        So the invocations of a pair are neighbours in time, and drift of the machine spreads over all of them.
+        So the invocations of a pair are neighbours in time, and drift of the machine spreads over all of them. An
+        injected case stands beside the plain one that it is held against.
         """
         shuffle = random.Random(f"{self.seed}/{block}").shuffle
-        questions: dict[tuple[str, str], list[Case]] = {}
+        questions: dict[Question, list[Case]] = {}
         for case in self.cases:
             if block == 0 or case.target not in self.exact:
-                questions.setdefault(case.key[1:], []).append(case)
+                plain = {key: value for key, value in case.parameters.items() if key not in INJECTIONS}
+                questions.setdefault(question(case.name, plain), []).append(case)
         order = list(questions.values())
         shuffle(order)
         for cases in order:

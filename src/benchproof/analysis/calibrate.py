@@ -20,9 +20,9 @@ from benchproof.analysis import invocations, stats
 from benchproof.analysis.compare import STANDARD, Design, Look, Side, paired
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import FloorKey
-from benchproof.model import Better, Frozen, Measurement, Passed, Result, Unit
+from benchproof.model import Better, Envelope, Frozen, Measurement, Passed, Result, Unit
 
-INJECTIONS = ("inject", "inject_instructions")  # the parameters that make a benchmark slower on purpose
+FORMAT = 1  # of what is kept
 LEAST_PAIRS = 20  # with fewer, a 95 % quantile is the maximum renamed
 FLOOR_BLOCKS = (6, 10, 20, 30)  # lengths of comparison that a floor is kept for, beside that of the plan
 POWERS = {"80 %": 0.80, "95 %": 0.95}
@@ -73,6 +73,19 @@ class Study(Frozen, frozen=True, kw_only=True):
     detectable_bare: dict[str, float] = msgspec.field(default_factory=dict)  # ... whose interval does not hold 1
     injected: tuple[Power, ...] = ()
     absent: dict[str, str] = msgspec.field(default_factory=dict)  # figure -> why it is not there
+
+
+class Calibration(Frozen, frozen=True, kw_only=True):
+    """One A/A study of one target: what it found, the run that is its evidence, and the facts that it holds for."""
+
+    format: int = FORMAT
+    run_id: str
+    created_at: str
+    benchproof: str  # version
+    target: str
+    envelope: Envelope
+    studies: tuple[Study, ...]
+    troubles: tuple[str, ...] = ()
 
 
 class Floor(Frozen, frozen=True, kw_only=True):
@@ -134,7 +147,7 @@ def studies(results: Sequence[Result], copies: Sequence[str], *, blocks: int, de
     return tuple(
         _study(asked, question, measurement, copies, blocks=blocks, design=design)
         for question, by_target in asked.items()
-        if not injection(_parameters(question))
+        if not invocations.injection(_parameters(question))
         for measurement in _metrics(by_target).values()
     )
 
@@ -147,11 +160,6 @@ def troubles(results: Sequence[Result], copies: Sequence[str]) -> tuple[str, ...
         for copy in copies
         if (status := invocations.status(by_target.get(copy, ()))) != "passed"
     )
-
-
-def injection(parameters: Mapping[str, object]) -> dict[str, object]:
-    """What a case was made slower by; empty for a plain one."""
-    return {name: parameters[name] for name in INJECTIONS if name in parameters}
 
 
 def _parameters(question: Question) -> dict[str, object]:
@@ -183,9 +191,11 @@ def _study(
     twins = {
         twin: _series(asked[twin], measured.metric, copies)
         for twin in asked
-        if twin[0] == question[0] and injection(_parameters(twin)) and _plain(twin) == question
+        if twin[0] == question[0] and invocations.injection(_parameters(twin)) and _plain(twin) == question
     }
-    powers = [power(plain, slow, found, injection(_parameters(twin)), design) for twin, slow in twins.items()]
+    powers = [
+        power(plain, slow, found, invocations.injection(_parameters(twin)), design) for twin, slow in twins.items()
+    ]
     return msgspec.structs.replace(found, injected=tuple(powers))
 
 
@@ -194,7 +204,7 @@ def _series(by_target: Mapping[str, Sequence[Result]], metric: str, copies: Sequ
 
 
 def _plain(question: Question) -> Question:
-    kept = {name: value for name, value in _parameters(question).items() if name not in INJECTIONS}
+    kept = {name: value for name, value in _parameters(question).items() if name not in invocations.INJECTIONS}
     return invocations.question(question[0], kept)
 
 

@@ -18,6 +18,8 @@ from benchproof.model import Failed, Invalid, Measurement, Passed, Result, Unsup
 _INVALID_SHARE = 0.1  # of the invocations; with more of them bad, the rest is not believed either
 _WORST_FIRST = ("failed", "unverified", "passed", "unsupported", "invalid")
 
+INJECTIONS = ("inject", "inject_instructions")
+
 Question = tuple[str, str]  # benchmark, parameters
 Asked = tuple[Question, str]  # of one target
 
@@ -25,6 +27,19 @@ Asked = tuple[Question, str]  # of one target
 def question(benchmark: str, parameters: Mapping[str, object]) -> Question:
     """Equal for equal questions, whatever the order of their parameters."""
     return benchmark, msgspec.json.encode(parameters, order="sorted").decode()
+
+
+def injection(parameters: Mapping[str, object]) -> dict[str, object]:
+    """What a case was made slower by, on purpose; empty for a plain one."""
+    return {name: parameters[name] for name in INJECTIONS if name in parameters}
+
+
+def injected(parameters: Mapping[str, object]) -> str:
+    """The same in words, for whoever reads a figure of it; empty for a plain case."""
+    found = injection(parameters)
+    delay_s, chain = (found.get(name) for name in INJECTIONS)
+    words = [f"{delay_s * 1e9:.6g} ns"] if isinstance(delay_s, float) else []
+    return " and ".join([*words, *([f"{chain} instructions"] if chain is not None else [])])
 
 
 def last_tries(results: Iterable[Result]) -> dict[Question, dict[str, list[Result]]]:

@@ -136,7 +136,8 @@ def _rows(
                 metrics |= {measurement.metric: measurement for measurement in result.outcome.measurements}
     found = []
     for metric, example in metrics.items() or [(benchmark, None)]:
-        cells = {column.target: _cell(by_target.get(column.target, ()), metric) for column in columns}
+        on_purpose = invocations.injected(parameters)
+        cells = {column.target: _cell(by_target.get(column.target, ()), metric, on_purpose) for column in columns}
         unit, better = (example.unit, example.better) if example else (None, None)
         found.append(
             Row(
@@ -152,7 +153,7 @@ def _rows(
     return found
 
 
-def _cell(results: Sequence[Result], metric: str) -> Cell:
+def _cell(results: Sequence[Result], metric: str, injected: str) -> Cell:
     status = invocations.status(results)
     by_block = invocations.values(results, metric) if status == "passed" else {}
     found = tuple(by_block[block] for block in sorted(by_block))
@@ -162,6 +163,8 @@ def _cell(results: Sequence[Result], metric: str) -> Cell:
     notes = invocations.notes(results) + (steady.notes(steadiness) if steadiness else ())
     if status == "passed" and any(result.evidence.get("statistic") == "minimum" for result in results):
         notes += (_SHORTEST,)
+    if injected:
+        notes += (f"slower on purpose, by an injected {injected} an operation",)
     return Cell(
         status=status,
         n=len(found),

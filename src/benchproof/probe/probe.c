@@ -3,6 +3,7 @@ static const char USAGE[] =
     "\n"
     "  probe bench NAME [--samples N] [--warmups N] [--sample-ns NS] [--budget-ns NS]\n"
     "                   [--iterations N] [--size BYTES] [--dir DIR]\n"
+    "                   [--inject-ns NS] [--inject-instructions N]    slower on purpose, by so much an operation\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
     "  probe list                  the names that `bench` knows\n"
@@ -70,6 +71,11 @@ static struct {
     const char *program;          /* our own path, for fork_exec */
     const char *dir;              /* where a tmpfs is looked for first; NULL: the usual places */
     uint64_t samples, warmups, sample_ns, budget_ns, fixed_iterations, size;
+    const char *inject_text;      /* the delay as it was asked for; NULL: none */
+    uint64_t inject_ps, inject_instructions;
+
+    uint64_t injected_operations; /* those of the batches that were made slower */
+    uint64_t lingered_ns;         /* what their delays took together */
 
     uint64_t operations;          /* executed so far, calibration and warm-up included */
     uint64_t failures;            /* operations whose result was not the expected one */
@@ -163,12 +169,19 @@ static uint64_t clock_step_ns(void)
     return least;
 }
 
+/* Returns what it took: `ns` and the rest of one look at the clock. */
+static uint64_t linger(uint64_t ns)
+{
+    uint64_t start = now_ns(), passed = 0;
+    for (uint64_t turn = 0; (passed = now_ns() - start) < ns; turn++)
+        if (turn > (1ull << 34)) { errno = 0; die("the clock does not advance"); }
+    return passed;
+}
+
 /* On our own clock, whatever it counts: the host looks at its own meanwhile. */
 static int wait_ns(uint64_t ns)
 {
-    uint64_t start = now_ns();
-    for (uint64_t turn = 0; now_ns() - start < ns; turn++)
-        if (turn > (1ull << 34)) { errno = 0; die("the clock does not advance"); }
+    (void)linger(ns);
     return 0;
 }
 
@@ -801,15 +814,40 @@ static uint64_t whole_batches(const struct benchmark *benchmark, uint64_t n)
    what the clock counts. */
 static __attribute__((noinline)) uint64_t batch_clock(void) { return now_ns(); }
 
+/* Five instructions and `n` more, for n = 0 too: two a turn, and where n is odd, the `nop` less that the turns are more. */
+static inline void execute(uint64_t n)
+{
+    uint64_t left = n + 2;
+#if defined(__x86_64__)
+    __asm__ volatile("testb $1, %b0\n\tjnz 1f\n\tnop\n1:\tsubq $2, %0\n\tjg 1b" : "+q"(left) : : "cc");
+#elif defined(__aarch64__)
+    __asm__ volatile("tst %0, #1\n\tb.ne 1f\n\tnop\n1:\tsubs %0, %0, #2\n\tb.gt 1b" : "+r"(left) : : "cc");
+#elif defined(__riscv)
+    uint64_t odd;
+    __asm__ volatile("andi %1, %0, 1\n\tbnez %1, 1f\n\tnop\n1:\taddi %0, %0, -2\n\tbgtz %0, 1b" : "+r"(left), "=&r"(odd));
+#else
+    if (n) { errno = ENOSYS; unsupported("a counted chain of instructions on this processor"); }
+    (void)left;
+#endif
+}
+
+/* What is injected is inside: a batch is followed by one delay, by the clock, and one chain of instructions for all its
+   operations together, so that the clock is not read for each. Without them both are still there, and empty. */
 static __attribute__((noinline)) uint64_t timed(const struct benchmark *benchmark, uint64_t iterations, uint64_t *wall_ns)
 {
+    uint64_t chain = iterations * S.inject_instructions, lingered_ns = 0;
+    uint64_t delay_ns = (uint64_t)(((unsigned __int128)iterations * S.inject_ps + 999) / 1000);
     S.own_elapsed_ns = UINT64_MAX;
     uint64_t start = batch_clock();
     benchmark->batch(iterations);
+    execute(chain);
+    if (delay_ns && PLANTED != NO_DELAY) lingered_ns = linger(delay_ns);
     uint64_t elapsed = batch_clock() - start;
     S.operations += iterations;
+    S.injected_operations += iterations;
+    S.lingered_ns += lingered_ns;
     *wall_ns += elapsed;
-    return S.own_elapsed_ns == UINT64_MAX ? elapsed : S.own_elapsed_ns;
+    return S.own_elapsed_ns == UINT64_MAX ? elapsed : S.own_elapsed_ns + lingered_ns;
 }
 
 /* Iterations that fill `goal_ns`; gives up growing when the budget's quarter is spent on trying. */
@@ -849,6 +887,16 @@ static void report_authority(void)
     evidence("authority.uid", (uint64_t)getuid());
 }
 
+static void report_injection(void)
+{
+    if (S.inject_text) {
+        evidence_text("injected_ns", S.inject_text);
+        evidence("lingered_ns", S.lingered_ns);
+    }
+    if (S.inject_instructions) evidence("injected_instructions", S.inject_instructions);
+    if (S.inject_text || S.inject_instructions) evidence("injected_operations", S.injected_operations);
+}
+
 static int bench(const struct benchmark *benchmark)
 {
     drop_authority();
@@ -870,6 +918,7 @@ static int bench(const struct benchmark *benchmark)
     for (uint64_t i = 0; i < samples; i++) say("{\"line\":\"sample\",\"elapsed_ns\":%" PRIu64 "}\n", sample_elapsed_ns[i]);
     benchmark->finish();
     report_authority();
+    report_injection();
     say("{\"line\":\"end\",\"warmups\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"operations\":%" PRIu64 ",\"failures\":%" PRIu64
         ",\"wall_ns\":%" PRIu64 ",\"crc32\":%" PRIu32 "}\n",
         warmups, samples, S.operations, S.failures, wall_ns, crc32_of(0, out.text, out.used));
@@ -973,18 +1022,35 @@ static uint64_t number(const char *option, const char *text)
     return value;
 }
 
+/* Nanoseconds with up to three decimals, as picoseconds. */
+static uint64_t picoseconds(const char *option, const char *text)
+{
+    size_t whole = text ? strspn(text, "0123456789") : 0;
+    size_t decimals = whole && text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+    uint64_t value = 0;
+    if (!whole || whole > 10 || decimals > 3 || text[whole + (decimals ? decimals + 1 : 0)]) {
+        fprintf(stderr, "probe: %s: expected nanoseconds with up to three decimals, found '%s'\n", option, text ? text : "nothing");
+        exit(EXIT_USAGE);
+    }
+    for (size_t i = 0; i < whole; i++) value = value * 10 + (uint64_t)(text[i] - '0');
+    for (size_t i = 1; i <= 3; i++) value = value * 10 + (i <= decimals ? (uint64_t)(text[whole + i] - '0') : 0);
+    return value;
+}
+
 static void parse_options(int argc, char **argv)
 {
     for (int i = 0; i < argc; i += 2) {
         const char *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (!strcmp(option, "--dir")) { S.dir = value; continue; }
+        if (!strcmp(option, "--inject-ns")) { S.inject_ps = picoseconds(option, S.inject_text = value); continue; }
         uint64_t *field = !strcmp(option, "--samples")      ? &S.samples
                           : !strcmp(option, "--warmups")    ? &S.warmups
                           : !strcmp(option, "--sample-ns")  ? &S.sample_ns
                           : !strcmp(option, "--budget-ns")  ? &S.budget_ns
                           : !strcmp(option, "--iterations") ? &S.fixed_iterations
                           : !strcmp(option, "--size")       ? &S.size
-                                                            : NULL;
+                          : !strcmp(option, "--inject-instructions") ? &S.inject_instructions
+                                                                     : NULL;
         if (!field) {
             fprintf(stderr, "probe: unknown option '%s'\n%s", option, USAGE);
             exit(EXIT_USAGE);
@@ -993,6 +1059,10 @@ static void parse_options(int argc, char **argv)
     }
     if (!S.samples || S.samples > MAX_SAMPLES || S.warmups > MAX_SAMPLES) {
         fprintf(stderr, "probe: --samples is 1 to %d and --warmups 0 to %d\n", MAX_SAMPLES, MAX_SAMPLES);
+        exit(EXIT_USAGE);
+    }
+    if (S.inject_ps > 1000 * NS_PER_S || S.inject_instructions > 1000000000u) {
+        fprintf(stderr, "probe: --inject-ns is at most 1000000000 and --inject-instructions at most 1000000000\n");
         exit(EXIT_USAGE);
     }
     if (S.size && (S.size < 64 || S.size > 1ull << 32)) {

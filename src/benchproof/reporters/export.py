@@ -55,7 +55,7 @@ def gaps(report: Report) -> Iterator[Gap]:
 
 def _name(report: Report, row: Row) -> str:
     same = [other for other in report.rows if (other.benchmark, other.metric) == (row.benchmark, row.metric)]
-    return plain(f"{row.metric} {layout.parameters(row, same)}".rstrip())
+    return plain(f"{row.metric} {layout.parameters(row, same)}".rstrip() + layout.purpose(row.parameters))
 
 
 def seconds(number: Number) -> list[float] | None:

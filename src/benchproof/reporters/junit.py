@@ -107,7 +107,7 @@ def _cases(report: Report) -> list[_Case]:
 
 def _name(report: Report, row: Row) -> str:
     same = [other for other in report.rows if other.benchmark == row.benchmark]
-    return f"{row.benchmark} {layout.parameters(row, same)}".rstrip()
+    return f"{row.benchmark} {layout.parameters(row, same)}".rstrip() + layout.purpose(row.parameters)
 
 
 def _timestamp(report: Report) -> dict[str, str]:

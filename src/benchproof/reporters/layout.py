@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from benchproof.analysis import compare
+from benchproof.analysis import compare, invocations
 from benchproof.analysis.compare import Comparison
 from benchproof.analysis.gate import GateVerdict, Verdict
 from benchproof.analysis.matrix import Cell, Column, Report, Row
@@ -101,13 +101,26 @@ def _ratio(value: float) -> str:
 
 
 def question(report: Report, row: Row) -> str:
-    """The benchmark's name, and more where that does not tell the rows of a table apart: metric, then parameters."""
+    """The benchmark's name, and more where that does not tell the rows of a table apart: metric, then parameters.
+
+    An injected case is called that wherever it stands.
+    """
+    return _name(report, row) + purpose(row.parameters)
+
+
+def purpose(parameters: Mapping[str, object]) -> str:
+    """What is added to the name of a case that was made slower; nothing for others."""
+    injected = invocations.injected(parameters)
+    return f" (injected {injected})" if injected else ""
+
+
+def _name(report: Report, row: Row) -> str:
     table = [other for other in report.rows if other.cells.keys() == row.cells.keys()]
     same = [other for other in table if other.benchmark == row.benchmark]
     name = row.benchmark if len(same) == 1 else row.metric
     if sum(other.metric == row.metric for other in same) == 1:
         return name
-    return f"{name} {parameters(row, same)}"
+    return f"{name} {parameters(row, same)}".rstrip()
 
 
 def parameters(row: Row, others: Iterable[Row]) -> str:
@@ -116,7 +129,7 @@ def parameters(row: Row, others: Iterable[Row]) -> str:
     differing = {
         key: value
         for key, value in row.parameters.items()
-        if any(other.parameters.get(key) != value for other in others)
+        if any(other.parameters.get(key) != value for other in others) and key not in invocations.INJECTIONS
     }
     return " ".join(f"{key}={value}" for key, value in differing.items())
 
@@ -212,7 +225,7 @@ def gate_texts(verdict: GateVerdict, report: Report) -> tuple[str, ...]:
         for key, found in verdict.parameters.items()
         if any(each.parameters.get(key) != found for each in asked)
     }
-    name = " ".join([gate.key, *(f"{key}={found}" for key, found in differing.items())])
+    name = " ".join([gate.key, *(f"{key}={found}" for key, found in differing.items())]) + purpose(verdict.parameters)
     figures = _gate_figures(verdict, report)
     return name, verdict.target, _gate_statistic(verdict), *figures, VERDICTS[verdict.verdict], verdict.reason
 

@@ -73,7 +73,9 @@ def _name(pair: Versus, row: Compared) -> str:
         for key, value in row.parameters.items()
         if any(other.parameters.get(key) != value for other in alike)
     }
-    return " ".join([row.metric, *(f"{key}={value}" for key, value in differing.items())])
+    return " ".join([row.metric, *(f"{key}={value}" for key, value in differing.items())]) + layout.purpose(
+        row.parameters
+    )
 
 
 def _as_row(row: Compared) -> Row:

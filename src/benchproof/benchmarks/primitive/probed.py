@@ -10,13 +10,15 @@ import msgspec
 
 from benchproof import oracles, probe
 from benchproof.benchmarks.primitive import counted
-from benchproof.errors import LabInvalid
+from benchproof.errors import LabInvalid, NotSupported
 from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Target, Unit
 from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
 TIER = 1
 _EXACT_WARMUPS = 20  # batches until the kernel's caches and free lists are as full as they get
+_LEAST_DELAY_S = 1e-12
+_USE_INSTRUCTIONS = "inject_instructions in place of inject"
 _NO_CAPABILITIES = "0" * 16
 
 
@@ -36,6 +38,9 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     sample_time: Duration = Duration(0.005)
     budget: Duration = Duration(5)  # samples end here even if they are fewer
     timeout: Duration = Duration(60)
+    # slower on purpose, by so much an operation; not there in a plain case, so that it is never an injected one
+    inject: Duration | msgspec.UnsetType = msgspec.UNSET
+    inject_instructions: int | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if not (1 <= self.samples <= 10_000 and 0 <= self.warmups <= 10_000):
@@ -44,6 +49,10 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             )
         if not (0 < self.sample_time <= 60 and 0 < self.budget <= 3600 and self.timeout > 0):
             raise ValueError("expected sample_time up to 60 s, budget up to 1 h and a timeout, none of them zero")
+        if self.inject is not msgspec.UNSET and not _LEAST_DELAY_S <= self.inject <= 1:
+            raise ValueError("inject: expected a delay from 0.001 ns to 1 s an operation; leave it out for none")
+        if self.inject_instructions is not msgspec.UNSET and not 1 <= self.inject_instructions <= 10**9:
+            raise ValueError("inject_instructions: expected 1 to 1000000000 an operation; leave it out for none")
 
     def quick(self) -> Self:
         """The same question in 60 to 100 ms of measuring."""
@@ -53,10 +62,22 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         """One invocation. Raises InvocationError."""
         with target.start() as instance:
             if instance.clock == "instructions":
+                if self.delay_ns is not None:
+                    raise NotSupported("a delay says nothing where instructions are counted", missing=_USE_INSTRUCTIONS)
                 done = instance.run([instance.probe, *self.exact_arguments()], timeout_s=float(self.timeout))
                 return self.count(done)
             done = instance.run([instance.probe, *self.arguments()], timeout_s=float(self.timeout))
         return self.observe(done)
+
+    @property
+    def delay_ns(self) -> str | None:
+        """What each operation is to be delayed by, as the probe is told it."""
+        return None if self.inject is msgspec.UNSET else f"{self.inject * 1e9:.3f}"
+
+    @property
+    def chain(self) -> int | None:
+        """How many instructions each operation is to have more."""
+        return None if self.inject_instructions is msgspec.UNSET else self.inject_instructions
 
     def arguments(self) -> list[str]:
         """The probe's command line."""
@@ -80,6 +101,8 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             "bench",
             self.operation or self.definition.name,
             *(str(word) for pair in settings.items() for word in pair),
+            *(["--inject-ns", self.delay_ns] if self.delay_ns is not None else []),
+            *(["--inject-instructions", str(self.chain)] if self.chain is not None else []),
         ]
 
     def count(self, done: Completed) -> Observation:
@@ -134,6 +157,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         """The violations, those common to all probed benchmarks first."""
         evidence = observation.evidence
         yield from oracles.no_failures(evidence)
+        yield from oracles.injected(evidence, delay_ns=self.delay_ns, instructions=self.chain)
         if evidence.get("clock") == "instructions":
             yield from counted.violations(observation)
         else:

@@ -24,6 +24,11 @@ class TimerWake(Probed, frozen=True):
     exact_batch = 10
     exact_batches = 40
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.chain is not None:
+            raise ValueError("inject_instructions: its time is from the deadline to being back; use inject")
+
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""
         yield from oracles.equals(evidence, "woke_early", 0)
