@@ -19,6 +19,7 @@ STUDIES = {
     "guest_start": "benchmarks.guest_start",
     "clones": "benchmarks.clones",
     "exact_suite": "benchmarks.exact_suite",
+    "gate_study": "benchmarks.gate_study",
     "lifecycle_overhead": "benchmarks.lifecycle_overhead",
     "gate_order": "benchmarks.gate_order",
     "trend_study": "benchmarks.trend_study",

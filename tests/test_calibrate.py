@@ -6,6 +6,9 @@ import itertools
 import math
 import random
 import statistics
+import subprocess
+import sys
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,13 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchproof import calibration, plan, runner
 from benchproof.analysis import calibrate, stats
+from benchproof.analysis.calibrate import Calibrated, Calibration
 from benchproof.analysis.compare import STANDARD, Design, planned_looks
 from benchproof.analysis.invocations import question
-from benchproof.errors import StoreError
+from benchproof.benchmarks.primitive import memcpy
+from benchproof.errors import NotSupported, StoreError, UsageError
 from benchproof.model import Envelope, Measurement
-from benchproof.store import calibrations
-from benchproof.store.calibrations import Calibration
+from benchproof.reporters import FORMATS
+from benchproof.store import bundle, calibrations
+from benchproof.targets.fake import Fake
+from benchproof.verify import verify
+from conftest import completed, transcript
 
 GETPID = question("syscall.getpid", {"samples": 20})
 LATENCY = Measurement(
@@ -313,3 +322,171 @@ def test_the_thresholds_are_those_of_the_interval_itself():
     for effect, found in ((least - 1e-9, False), (least + 1e-9, True)):
         interval = stats.hodges_lehmann([each + effect for each in shifts], confidence=1 - 2 * look[0].alpha)
         assert (interval.low > edge) == found
+
+
+# ---- the whole way: a plan, an ordinary run, a calibration, and a later run that uses it ----
+
+DOCUMENT = {
+    "targets": {"host": {}, "counted": {"kind": "qemu", "exact": True}},
+    "suites": {"s": {"benchmarks": ["syscall.getpid", "memory.memcpy"]}},
+    "run": {"blocks": 6, "seed": 1},
+    "gates": {},
+}
+
+
+class Listener:
+    def __init__(self):
+        self.notes = []
+
+    def planned(self, targets): ...
+    def note(self, message):
+        self.notes.append(message)
+
+    def done(self, block, target, benchmark): ...
+
+
+def noisy(seed=1, noise=0.03):
+    """The host's probe, made up: getpid takes 100 ns and what was injected, and noise on top."""
+    chance = random.Random(seed)
+
+    def answer(argv, _stdin, _files):
+        delay_ns = float(argv[argv.index("--inject-ns") + 1]) if "--inject-ns" in argv else 0.0
+        took = round((100 + delay_ns) * 1000 * math.exp(chance.gauss(0, noise / math.sqrt(2))))
+        injected = {"injected_ns": f"{delay_ns:.3f}", "injected_operations": 100, "lingered_ns": round(delay_ns * 101)}
+        evidence = injected if delay_ns else {}
+        if argv[2] == "memory.memcpy":
+            evidence = {"copies": 100, "body_crc32": zlib.crc32(memcpy.pattern(1 << 20)[8:-8])}
+        return completed(transcript(argv[2], samples=(took,) * 3, iterations=1000, evidence=evidence, wall_ns=900_000))
+
+    return Fake(answer)
+
+
+@pytest.fixture
+def calibrated(tmp_path, monkeypatch, host_probe):
+    """Calibrate the plan above with a made-up host; returns what was found and where it is kept."""
+    target = noisy()
+    monkeypatch.setattr(plan.Plan, "make_target", lambda _plan, _name, _lab: target)
+
+    def go(**more):
+        wanted = plan.parse(DOCUMENT, where="test")
+        listener = Listener()
+        return list(calibration.run(DOCUMENT, wanted, tmp_path, host_probe, listener, **more))
+
+    return go
+
+
+def test_the_study_of_a_target_is_an_ordinary_run_of_copies(calibrated, tmp_path):
+    done, refused = calibrated(blocks=24)
+    assert (refused.target, refused.calibration) == ("counted", None)
+    assert "no noise to measure" in refused.reason
+    run = bundle.load(tmp_path / "runs" / done.calibration.run_id)
+    assert run.manifest.state == "complete"
+    assert {result.target for result in run.results} == {"host~1", "host~2"}
+    assert verify(run.path).problems == ()
+    by_metric = {study.metric: study for study in done.calibration.studies}
+    assert sorted(by_metric) == ["memory.memcpy.throughput", "syscall.getpid.latency"]
+    found = by_metric["syscall.getpid.latency"]
+    assert (found.copies, found.pairs, found.blocks, found.false.of) == (2, 24, 6, 4)
+    assert 0.01 < found.floors[6] < 0.08
+    assert found.median == pytest.approx(100, rel=0.03)
+
+
+def test_a_study_follows_from_its_bundle_alone(calibrated, tmp_path):
+    done, _ = calibrated(blocks=24)
+    run = bundle.load(tmp_path / "runs" / done.calibration.run_id)
+    again = calibration.calibration_of(run, "host", plan.parse(DOCUMENT, where="test"))
+    assert again == done.calibration
+
+
+def test_a_share_is_turned_into_a_delay_by_a_pilot_run_and_found_again(calibrated):
+    done, _ = calibrated(blocks=36, injection=calibration.Injection.parse("20 %"))
+    found = {study.metric: study for study in done.calibration.studies}
+    (power,) = found["syscall.getpid.latency"].injected
+    assert power.asked == pytest.approx(0.2, rel=0.1)
+    assert power.seen == pytest.approx(0.2, abs=0.05)
+    assert (power.caught.events, power.caught.of) == (12, 12)
+    assert power.predicted > 0.95
+    assert found["memory.memcpy.throughput"].injected == ()
+    assert any("memory.memcpy: nothing is injected" in trouble for trouble in done.calibration.troubles)
+
+
+def test_a_later_run_is_told_its_floors_and_its_report_follows_from_the_bundle(calibrated, tmp_path, host_probe):
+    done, _ = calibrated(blocks=24)
+    known = {study.metric: study.floors[6] for study in done.calibration.studies}
+    document = DOCUMENT | {"targets": {"one": {"kind": "host"}, "two": {"kind": "host"}}}
+    with runner.begin(plan.parse(document, where="test"), tmp_path, host_probe, Listener()) as session:
+        list(session.run())
+        report = session.close()
+    assert {(each.target, each.metric, each.floor) for each in session.out.manifest.calibration.floors} == {
+        (target, metric, floor) for target in ("one", "two") for metric, floor in known.items()
+    }
+    for row in report.rows:
+        comparison = row.cells["two"].comparison
+        assert comparison.floor == known[row.metric]
+        assert comparison.margin == max(0.02, comparison.floor)
+    assert "A/A floors, by which equal things were measured to differ here" in FORMATS.load("terminal")(report)
+    assert verify(session.out.path).problems == ()
+
+
+def test_a_changed_floor_in_a_bundle_is_noticed(calibrated, tmp_path, host_probe):
+    calibrated(blocks=24)
+    document = DOCUMENT | {"targets": {"one": {"kind": "host"}, "two": {"kind": "host"}}}
+    with runner.begin(plan.parse(document, where="test"), tmp_path, host_probe, Listener()) as session:
+        list(session.run())
+        session.close()
+    run = bundle.load(session.out.path)
+    wide = tuple(msgspec.structs.replace(each, floor=0.5) for each in run.manifest.calibration.floors)
+    forged = msgspec.structs.replace(run.manifest, calibration=Calibrated(floors=wide))
+    forged = msgspec.structs.replace(forged, seal=bundle.seal_of(forged))
+    (run.path / "manifest.json").write_bytes(bundle.encoded(forged))
+    assert any("does not follow from the results" in problem for problem in verify(run.path).problems)
+
+
+def test_a_plan_of_exact_targets_alone_has_nothing_to_calibrate(tmp_path, host_probe):
+    document = DOCUMENT | {"targets": {"counted": {"kind": "qemu", "exact": True}}}
+    with pytest.raises(UsageError, match="counts have no noise to measure"):
+        list(calibration.run(document, plan.parse(document, where="test"), tmp_path, host_probe, Listener()))
+
+
+def test_a_target_that_cannot_be_started_has_no_calibration_and_says_so(tmp_path, monkeypatch, host_probe):
+    def refuse(_argv, _stdin, _files):
+        raise NotSupported("no such thing here")
+
+    broken = Fake(refuse)
+    monkeypatch.setattr(broken, "facts", lambda: refuse((), b"", {}))
+    monkeypatch.setattr(plan.Plan, "make_target", lambda _plan, _name, _lab: broken)
+    document = DOCUMENT | {"targets": {"host": {}}}
+    wanted = plan.parse(document, where="test")
+    (done,) = calibration.run(document, wanted, tmp_path, host_probe, Listener(), blocks=6)
+    assert (done.calibration, calibrations.known(tmp_path)) == (None, [])
+    assert "could not be started" in done.reason
+
+
+@pytest.mark.parametrize("text", ["", "5", "0 %", "5 bananas", "-5 %", "1.5 instructions", "0 ns", "inf ns"])
+def test_an_injection_that_makes_no_sense_is_refused(text):
+    if text == "5":  # a plain number is seconds
+        assert calibration.Injection.parse(text).kind == "inject"
+        return
+    with pytest.raises(UsageError, match="--inject"):
+        calibration.Injection.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "amount"),
+    [("5 %", "share", 0.05), ("50 ns", "inject", 50e-9), ("100 instructions", "inject_instructions", 100)],
+)
+def test_an_injection_is_a_share_a_time_or_a_count(text, kind, amount):
+    assert calibration.Injection.parse(text) == calibration.Injection(kind, pytest.approx(amount))
+
+
+def test_the_verb_measures_prints_a_table_and_keeps_what_it_found(tmp_path):
+    command = [sys.executable, "-m", "benchproof", "calibrate", "--home", str(tmp_path), "--targets", "host", "--quick"]
+    one = [*command, "-b", "syscall.getpid", "--blocks", "7", "--inject", "50 instructions"]
+    done = subprocess.run(one, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "syscall.getpid.latency" in done.stdout
+    assert "50 instructions" in done.stdout
+    assert "needs 20 blocks, found 7 pairs in all" in done.stdout
+    (kept,) = calibrations.known(tmp_path)
+    assert f"host: kept in {tmp_path / 'calibrations' / kept.run_id}.json" in done.stderr
+    assert kept.studies[0].injected[0].parameters == {"inject_instructions": 50}

@@ -26,6 +26,7 @@ ROWS = (
     ("report", "history"),
     ("baselines",),
     ("runner", "verify", "doctor", "explain", "gating", "importing"),
+    ("calibration",),
     ("cli",),
     ("__main__",),
 )

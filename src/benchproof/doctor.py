@@ -11,7 +11,8 @@ from pathlib import Path
 from benchproof import envelope, noise
 from benchproof.errors import InvocationError, NotSupported, TargetFailed
 from benchproof.model import Frozen, Lab, Target
-from benchproof.plan import Plan
+from benchproof.plan import FULL_BLOCKS, Plan
+from benchproof.store import calibrations
 
 _WATCH_S = 1.0
 _STEAL_LIMIT = 0.02
@@ -30,15 +31,38 @@ class Finding(Frozen, frozen=True):
     remedy: str = ""
 
 
-def examine(plan: Plan, lab: Lab) -> Iterator[Finding]:
-    """First the machine, then each target of the plan, started for real."""
+def examine(plan: Plan, lab: Lab, *, home: Path, probe: dict[str, str]) -> Iterator[Finding]:
+    """First the machine, then each target of the plan, started for real, and whether its noise was measured.
+
+    `home`: where calibrations are kept; `probe`: the facts of the probe, for which they hold.
+    """
     yield from _noise_now()
     yield from _frequency()
     yield _clock()
     yield _room("memory", _available_memory(), "close what is not needed")
     yield _room("disk for the cache", shutil.disk_usage(_existing(lab.cache)).free, "make room, or set XDG_CACHE_HOME")
     for name in plan.targets:
-        yield _target(name, plan.make_target(name, lab))
+        target = plan.make_target(name, lab)
+        yield _target(name, target)
+        if name not in plan.exact:  # a count has no noise
+            yield from _calibrated(name, target, home, probe)
+
+
+def _calibrated(name: str, target: Target, home: Path, probe: dict[str, str]) -> Iterator[Finding]:
+    """Whether A/A floors are known that hold for it; nothing of a target that cannot be started."""
+    try:
+        here = envelope.capture(target.facts(), probe)
+    except InvocationError:
+        return
+    what, remedy = f"noise of '{name}'", f"benchproof calibrate --targets {name}"
+    found = calibrations.find(home, {name: here}, blocks=FULL_BLOCKS)
+    many = len({each.metric for each in found.floors})
+    if found.notes or not many:
+        yield Finding(level="warning", what=what, found="; ".join(found.notes) or "not calibrated", remedy=remedy)
+        return
+    most = max(found.floors, key=lambda each: each.floor)
+    words = f"A/A floors of {many} metrics are known, the widest {most.floor:.1%} ({most.metric})"
+    yield Finding(level="ok", what=what, found=words)
 
 
 def _target(name: str, target: Target) -> Finding:

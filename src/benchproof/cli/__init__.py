@@ -22,6 +22,7 @@ _VERBS = {
     "compare": "two targets or two runs: faster, slower, the same or undecided, metric by metric",
     "explain": "why it costs that, and why two systems differ: instructions by function",
     "trend": "what became of each metric from run to run, and between which commits it changed",
+    "calibrate": "what this machine's noise does to a verdict: false alarms, floors, detectable effects",
     "report": "show a run again, in another format",
     "gate": "may this ship? a run against a policy, or the gates of its plan",
     "verify": "compute every hash, verdict and figure of a run anew",

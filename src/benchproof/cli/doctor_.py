@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import json_option
+from benchproof.cli import home_option, json_option
 
 if TYPE_CHECKING:
     from benchproof.doctor import Finding
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Examine the targets of this plan.")
+@home_option
 @json_option
-def command(*, plan_file: Path | None, as_json: bool) -> int:
+def command(*, plan_file: Path | None, home: Path, as_json: bool) -> int:
     """Start every target once and look at the machine. Exit status 1 if anything is missing or bad."""
     import msgspec
 
@@ -25,8 +26,9 @@ def command(*, plan_file: Path | None, as_json: bool) -> int:
 
     wanted = plan.load(plan_file or DEFAULT)
     findings = []
-    with runner.laboratory(runner.prepare_probe(runner.cache_folder())) as lab, runner.interruptible():
-        for finding in doctor.examine(wanted, lab):
+    probe = runner.prepare_probe(runner.cache_folder())
+    with runner.laboratory(probe) as lab, runner.interruptible():
+        for finding in doctor.examine(wanted, lab, home=home, probe=probe.facts):
             findings.append(finding)
             if not as_json:
                 _print(finding)

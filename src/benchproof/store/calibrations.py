@@ -13,28 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchproof.analysis.calibrate import Calibrated, Floor, Study, floor_for
+from benchproof.analysis.calibrate import FORMAT, Calibrated, Calibration, Floor, Study, floor_for
 from benchproof.errors import StoreError
-from benchproof.model import Envelope, Frozen
+from benchproof.model import Envelope
 
-FORMAT = 1
 STALE = timedelta(days=30)
 _SECTIONS = ("host", "machine", "probe", "authority")
 _FOLLOWS_THE_BUILD = {"command", "initramfs_sha256"}  # of the machine: where the kernel lies, what is packed with it
 _FOLDER = "calibrations"
-
-
-class Calibration(Frozen, frozen=True, kw_only=True):
-    """One A/A study of one target: what it found, the run that is its evidence, and the facts that it holds for."""
-
-    format: int = FORMAT
-    run_id: str
-    created_at: str
-    benchproof: str  # version
-    target: str
-    envelope: Envelope
-    studies: tuple[Study, ...]
-    troubles: tuple[str, ...] = ()
 
 
 def write(home: Path, calibration: Calibration) -> Path:
