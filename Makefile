@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 
-.PHONY: run test soak setup check lint types format bench clean
+.PHONY: run test soak fuzz setup check lint types format bench clean
 
 run: setup
 	$(BIN)/benchproof run
@@ -14,6 +14,10 @@ test: setup
 
 soak: setup
 	$(BIN)/python -m pytest -m soak -rP
+
+# hostile files, for a minute: every reader of bytes that a stranger wrote; what crashes it is left in .fuzz
+fuzz: setup
+	$(BIN)/python tests/fuzz/run.py --seconds 60
 
 setup:
 	@./tools/setup.sh "$(PYTHON)" "$(VENV)"

@@ -18,6 +18,7 @@ ABSURD = {
     b'[{"a": {"b": 1}}, {"a": {"b": 1, "b": 1}}]': 'f: line 1, column 34: key "b" for the second time',
     b"[1, NaN]": "f: line 1, column 5: expected a finite number of at most 1e+30, found NaN",
     b"[1,\n-Infinity]": "f: line 2, column 1: expected a finite number of at most 1e+30, found -Infinity",
+    b'[{}, 1e400.5]}"a":': "f: line 1, column 6: expected a finite number of at most 1e+30, found 1e400",
     b'{"a": 1e400}': "f: line 1, column 7: expected a finite number of at most 1e+30, found 1e400",
     b'{"a": -1e31}': "f: line 1, column 7: expected a finite number of at most 1e+30, found -1e31",
     b'{"a": ' + b"9" * 5000 + b"}": "f: line 1, column 7: a number of 5000 digits",

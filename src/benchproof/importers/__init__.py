@@ -20,6 +20,7 @@ from benchproof.errors import UsageError, one_line
 from benchproof.model import Failed, Frozen, Invalid, Unsupported, Unverified
 from benchproof.plugins import Table
 
+_MESSAGE_LIMIT = 800  # characters of what is said of a file, which may quote it
 _NAME_LIMIT = 1000  # characters of one name or value that is kept of a foreign file
 RESULTS_LIMIT = 100_000  # of one file
 _KEPT = ("host", "machine", "system", "probe", "authority")  # the sections of an envelope
@@ -70,7 +71,9 @@ class Unreadable(UsageError):  # noqa: N818 - what the file is
     """A foreign file that is cut, damaged or not of this format. Nothing of it is kept."""
 
     def __init__(self, name: str, where: str, problem: str) -> None:
-        super().__init__(f"{name}: {where}: {problem}" if where else f"{name}: {problem}")
+        told = one_line(f"{where}: {problem}" if where else problem)
+        cut = f"{told[:_MESSAGE_LIMIT]}..." if len(told) > _MESSAGE_LIMIT else told
+        super().__init__(f"{name}: {cut}")
 
 
 FORMATS = Table(

@@ -33,7 +33,9 @@ Some = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 _T = TypeVar("_T")
 _DIGITS_LIMIT = 40
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"(\s*+:)?|[\[{]|[\]}]|-?(?:[0-9][0-9.eE+-]*+|Infinity)|NaN', re.DOTALL)
+_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*+"(\s*+:)?|[\[{]|[\]}]|-?(?:[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|Infinity)|NaN', re.DOTALL
+)
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -179,7 +181,9 @@ def _absurdities(source: str) -> Iterator[tuple[int, str]]:
         elif piece in "]}":
             del keys[-1:]
         elif piece.startswith('"'):
-            yield from ((match.start(), problem) for problem in _wrong_text(piece, keys[-1] if match[1] else None))
+            yield from (
+                (match.start(), problem) for problem in _wrong_text(piece, keys[-1] if match[1] and keys else None)
+            )
         elif problem := _wrong_number(piece):
             yield match.start(), problem
 
