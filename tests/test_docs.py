@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchproof import plan
+from benchproof import cli, plan
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.targets import KINDS
 
@@ -48,7 +48,7 @@ def test_the_counts_in_the_coverage_are_those_of_its_rows():
         assert re.search(rf" {part} {count - still_open} / {still_open}[,;]", COVERAGE), part
 
 
-@pytest.mark.parametrize("verb", ["run", "explain", "report", "verify", "doctor", "list"])
+@pytest.mark.parametrize("verb", cli._VERBS)
 def test_the_readme_names_every_verb(verb):
     assert f"benchproof {verb}" in (ROOT / "README.md").read_text()
 
