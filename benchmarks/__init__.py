@@ -21,7 +21,6 @@ STUDIES = {
     "exact_suite": "benchmarks.exact_suite",
     "gate_study": "benchmarks.gate_study",
     "lifecycle_overhead": "benchmarks.lifecycle_overhead",
-    "gate_order": "benchmarks.gate_order",
     "trend_study": "benchmarks.trend_study",
     "index_study": "benchmarks.index_study",
 }
