@@ -68,11 +68,13 @@ def _study(runs: int) -> list[Row]:
 
 def _measure(home: Path, runs: int, kind: str, url: str | None, raw_s: float) -> list[Row]:
     with Index(home, url) as index:
+        before_s = time.process_time()
         (update, seconds), around = with_neighbours(lambda: _timed(index.rebuild))
+        used_s = time.process_time() - before_s
         assert (update.added, update.problems) == (runs, ()), update
         queries = [_query_ms(index, number, runs) for number in range(_QUERIES)]
     results = runs * _CASES
-    note = "DISTURBED by other work" if around.disturbing else ""
+    note = f"{used_s:.0f} s of CPU time of ours" + ("; DISTURBED by other work" if around.disturbing else "")
     return [
         Row(
             what=f"{results:,} results from {runs} folders into {kind}",

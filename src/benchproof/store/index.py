@@ -50,11 +50,17 @@ class Known(Frozen, frozen=True):
     """A run, as the index knows it."""
 
     run_id: str
-    path: Path | None  # None: it lies in another home
+    runs: Path | None  # the folder that its folder lies in; None: it lies in another home
+    folder: str
     at: str  # UTC
     state: str
     verified: bool
     labels: dict[str, str]
+
+    @property
+    def path(self) -> Path | None:
+        """Where it is to be read, if it lies in this home."""
+        return self.runs / self.folder if self.runs else None
 
 
 class Stored(Frozen, frozen=True):
@@ -199,7 +205,8 @@ class Index:
         return {
             row.id: Known(
                 run_id=row.run_id,
-                path=self._runs / row.folder if row.home == self._home else None,
+                runs=self._runs if row.home == self._home else None,
+                folder=row.folder,
                 at=row.at,
                 state=row.state,
                 verified=row.verified,
