@@ -38,14 +38,14 @@ _RESAMPLED: tuple[tuple[str, Callable[..., Coverage], dict[str, Any]], ...] = (
     *((f"bootstrap, ratio of means, {n} pairs", simulated.ratio_of_means, {"n": n}) for n in (30, 60)),
     *(
         (f"hierarchical, {over}: {runs} of {n} pairs", simulated.nested, {"runs": runs, "n": n, "over": over})
-        for runs, n, over in ((3, 10, _THESE), (6, 5, _THESE), (10, 5, _OTHERS), (20, 5, _OTHERS))
+        for runs, n, over in ((3, 10, _THESE), (6, 5, _THESE), (12, 5, _OTHERS), (20, 5, _OTHERS))
     ),
 )
 
 
 def study() -> list[Row]:
     """Some minutes of one CPU."""
-    return _rows(experiments=4000, resampled=2000, series=4000)
+    return _rows(experiments=4000, resampled=4000, series=4000)
 
 
 def quick_study() -> list[Row]:

@@ -136,7 +136,7 @@ def test_a_seed_makes_an_interval_reproducible_and_is_recorded():
         ),
         (
             bootstrap.nested([MANY[:50], MANY[50:]], over="runs like these"),
-            "to speak of other runs needs 10 of them, found 2",
+            "to speak of other runs needs 12 of them, found 2",
         ),
         (
             bootstrap.nested([MANY[:50], MANY[50:53]], over="these runs"),
@@ -161,11 +161,11 @@ def test_the_ratio_of_equal_sides_that_differ_by_a_factor_is_the_factor():
 
 
 def test_more_values_in_a_run_do_not_replace_runs():
-    """Ten runs that differ: of these the mean is known well, of others it is not, however often each is measured."""
-    runs = [[MANY[run] + MANY[at] / 100 for at in range(40)] for run in range(10)]
+    """Twelve runs that differ: of these the mean is known well, of others it is not, however often each is measured."""
+    runs = [[MANY[run] + MANY[at] / 100 for at in range(40)] for run in range(12)]
     these, others = (bootstrap.nested(runs, over=over).interval for over in ("these runs", "runs like these"))
     assert others.high - others.low > 20 * (these.high - these.low)
-    assert (these.n, others.n) == (400, 10)
+    assert (these.n, others.n) == (480, 12)
 
 
 @patient
@@ -197,7 +197,7 @@ def test_the_bootstraps_hold_the_truth_where_they_are_offered(world):
         simulated.mean(world, 30, **few).share,
         simulated.ratio_of_means(world, 30, **few).share,
         simulated.nested(world, 3, 10, over="these runs", **few).share,
-        simulated.nested(world, 10, 5, over="runs like these", **few).share,
+        simulated.nested(world, 12, 5, over="runs like these", **few).share,
     ]
     assert all(share >= 0.94 - LUCK / math.sqrt(250) for share in shares), shares
 
