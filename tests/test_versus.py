@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from benchproof.analysis import invocations, stats
-from benchproof.analysis.compare import Design
+from benchproof.analysis.compare import Comparison, Design
 from benchproof.analysis.matrix import Cell, Row
 from benchproof.analysis.versus import ASSUMED_DRIFT, Half, between, pooled
 from benchproof.reporters import versus as reporter
@@ -180,6 +180,54 @@ def test_a_metric_that_is_missing_in_one_of_the_runs_is_compared_in_none():
     assert found.lost == ("x",)
 
 
+def test_the_same_system_in_several_runs_is_noise_and_never_a_regression():
+    alike = [(base, msgspec.structs.replace(new, envelope=base.envelope)) for base, new in several(3)]
+    found = together(alike)
+    assert (found.rows[0].comparison.verdict, found.verdicts) == ("undecided", {"undecided": 1})
+    assert "never a regression" in found.rows[0].comparison.reason
+    assert found.rows[0].comparison.ratio.low > 1.1
+
+
+def test_of_several_runs_the_widest_floor_is_the_one_that_is_told():
+    def with_floor(half, floor):
+        told = {
+            key: msgspec.structs.replace(
+                row,
+                cells={
+                    name: msgspec.structs.replace(cell, comparison=Comparison(verdict="undecided", floor=floor))
+                    for name, cell in row.cells.items()
+                },
+            )
+            for key, row in half.rows.items()
+        }
+        return msgspec.structs.replace(half, rows=told)
+
+    floors = (None, 0.04, 0.03)
+    pairs = [(base, with_floor(new, floor)) for (base, new), floor in zip(several(3), floors, strict=True)]
+    found = together(pairs).rows[0].comparison
+    assert (found.floor, found.margin) == (0.04, 0.04)
+
+
+# ---- targets of an imported file ----
+
+
+def imported(half):
+    return msgspec.structs.replace(half, imported=True)
+
+
+def test_targets_of_an_imported_file_did_not_take_turns_so_drift_is_in_their_ratio():
+    base, new = imported(a_half(x=noisy())), imported(a_half(target="u", x=noisy(1.06, seed=2)))
+    found, whole = verdicts(base, new)
+    assert (found["x"].verdict, found["x"].margin, whole.interleaved) == ("same", ASSUMED_DRIFT, False)
+    assert "does not say that its targets took turns" in whole.warnings[0]
+
+
+def test_one_envelope_of_an_imported_file_does_not_make_its_targets_the_same_system():
+    found, whole = verdicts(imported(a_half(x=noisy())), imported(a_half(target="u", x=noisy(1.5, seed=2))))
+    assert found["x"].verdict == "slower"
+    assert not [each for each in whole.warnings if "same system" in each]
+
+
 # ---- the command ----
 
 
@@ -239,6 +287,7 @@ def test_two_runs_are_compared_and_what_is_only_in_one_is_told(home):
         (["last"], ["nothing to compare with 'host'", "name a second run"]),
         (["last", "branch:nowhere"], ["no run is a baseline 'branch:nowhere'"]),
         (["last,last", "last"], ["as many runs on either side, found 2 and 1"]),
+        (["last,last", "last,last"], ["expected each run once on a side", "2 times"]),
         (["last", "nowhere"], ["no run is called 'nowhere'"]),
         (["last", "last", "--targets", "host"], ["expected two names, BASE,NEW"]),
         (["last", "last", "--targets", "host,hots"], ["no target 'hots'", "did you mean 'host'"]),

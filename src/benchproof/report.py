@@ -153,6 +153,7 @@ def half(run: Run, target: str, found: Report) -> Half:
         target=target,
         exact=any(column.exact for column in found.columns if column.target == target),
         complete=run.manifest.state == "complete",
+        imported=foreign.origin_of(run) is not None,
         envelope=run.target_envelopes.get(target, ""),
         rows=rows,
         values={

@@ -185,7 +185,8 @@ def pooled(runs: Sequence[Side], design: Design, *, alpha: float) -> Comparison:
 
     pairs = [side.pairs(math.inf) for side in runs]
     margin = max(_margin(side, design) for side in runs)
-    none = Comparison(verdict="undecided", margin=margin, floor=runs[0].floor)
+    floor = max((side.floor for side in runs if side.floor is not None), default=None)
+    none = Comparison(verdict="undecided", margin=margin, floor=floor)
     if any(value <= 0 for each in pairs for pair in each for value in pair):
         return msgspec.structs.replace(none, reason="several runs are compared by ratios; a value is not positive")
     shifts = [[math.log(new / base) for base, new in each] for each in pairs]

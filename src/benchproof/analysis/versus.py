@@ -29,6 +29,7 @@ class Half(Frozen, frozen=True, kw_only=True):
     target: str
     exact: bool  # its instructions were counted
     complete: bool  # the run came to its end
+    imported: bool = False  # nothing says that its targets took turns, and its envelope describes the file alone
     envelope: str  # hash; empty where the target could not be described
     rows: dict[Key, Row]
     values: dict[Key, dict[int, float]]  # one an invocation, by block
@@ -83,7 +84,8 @@ def between(
     drift: Mapping[Key, float] | None = None,
 ) -> Versus:
     """The comparison. `drift`: the measured floor of runs made apart, as shares."""
-    interleaved = base.run_id == new.run_id
+    one_run = base.run_id == new.run_id
+    interleaved = one_run and not new.imported
     if not interleaved:
         design = msgspec.structs.replace(design, looks=())  # each run ended where its own looks said
     keys = _keys(base, new)
@@ -104,8 +106,8 @@ def between(
         warnings=tuple(_warnings(base, new, drift=drift)),
         rows=rows,
         verdicts={str(key): count for key, count in compare.counts(row.comparison for row in rows).items()},
-        lost=tuple(row.metric for row in rows if _is_lost(row.base, row.new, interleaved=interleaved)),
-        gained=tuple(row.metric for row in rows if _is_lost(row.new, row.base, interleaved=interleaved)),
+        lost=tuple(row.metric for row in rows if _is_lost(row.base, row.new, one_run=one_run)),
+        gained=tuple(row.metric for row in rows if _is_lost(row.new, row.base, one_run=one_run)),
     )
 
 
@@ -147,7 +149,10 @@ def _pooled(
         Side(base=base.values[key], new=new.values[key], better=shown.better, floor=table[key].comparison.floor)
         for (base, new), table in zip(pairs, tables, strict=True)
     ]
-    return msgspec.structs.replace(shown, comparison=compare.pooled(sides, design, alpha=alpha))
+    found = {key: compare.pooled(sides, design, alpha=alpha)}
+    if all(_same(base, new) for base, new in pairs):
+        found = _without_claims(found)
+    return msgspec.structs.replace(shown, comparison=found[key])
 
 
 def _all_alike(counts: Sequence[Comparison]) -> Comparison:
@@ -221,7 +226,7 @@ def _timed(
 
 def _same(base: Half, new: Half) -> bool:
     """One thing under two names, side by side."""
-    return base.run_id == new.run_id and base.envelope == new.envelope
+    return base.run_id == new.run_id and base.envelope == new.envelope and not new.imported
 
 
 def _without_claims(found: Mapping[Key, Comparison]) -> dict[Key, Comparison]:
@@ -254,20 +259,26 @@ def _alone(row: Row | None, target: str) -> Cell | None:
     return msgspec.structs.replace(row.cells[target], comparison=None) if row is not None else None
 
 
-def _is_lost(had: Cell | None, has: Cell | None, *, interleaved: bool) -> bool:
+def _is_lost(had: Cell | None, has: Cell | None, *, one_run: bool) -> bool:
     """An answer became none. What the laboratory spoiled is not lost; nor is, in one run, what a target never had."""
     if had is None or had.status != "passed":
         return False
-    return has is None or has.status == "failed" or (has.status in {"missing", "unsupported"} and not interleaved)
+    return has is None or has.status == "failed" or (has.status in {"missing", "unsupported"} and not one_run)
 
 
 def _warnings(base: Half, new: Half, *, drift: Mapping[Key, float] | None) -> list[str]:
     found = []
-    if base.run_id != new.run_id and not (base.exact and new.exact):
+    one_run = base.run_id == new.run_id
+    if (not one_run or new.imported) and not (base.exact and new.exact):
+        when = (
+            "the file does not say that its targets took turns"
+            if one_run
+            else "the two runs were made at different times"
+        )
         how = "was measured by calibrate" if drift else f"is assumed to be {ASSUMED_DRIFT:.0%} (calibrate measures it)"
         found.append(
-            "the two runs were made at different times: what the machine did between them is in every ratio, and "
-            f"{how}; to know, measure both as targets of one run"
+            f"{when}: what the machine did between them is in every ratio, and {how}; "
+            "to know, measure both as targets of one run"
         )
     if _same(base, new):
         found.append("both sides are the same system by every hash: the ratios show the noise of this machine")

@@ -66,10 +66,20 @@ def command(
     ]
     if len(sides[0]) != len(sides[1]):
         raise UsageError(f"expected as many runs on either side, found {len(sides[0])} and {len(sides[1])}")
+    _refuse_repeated(sides)
     several = list(zip(*sides, strict=True))
     found = _compared(several, chosen, vary=vary, changes={"margin": margin, "fdr": fdr})
     click.echo(versus.as_json(found) if as_json else versus.render(found, **look()), nl=False)
     return _status(found)
+
+
+def _refuse_repeated(sides: list[list[Run]]) -> None:
+    """A run is evidence once: named again, it would make the interval narrower and tell nothing new."""
+    for side in sides:
+        names = [run.manifest.run_id for run in side]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"expected each run once on a side, found {name} {names.count(name)} times")
 
 
 def _compared(
