@@ -23,7 +23,7 @@ from benchproof.analysis.compare import STANDARD, Design, planned_looks
 from benchproof.analysis.invocations import question
 from benchproof.benchmarks.primitive import memcpy
 from benchproof.errors import NotSupported, StoreError, UsageError
-from benchproof.model import Envelope, Measurement
+from benchproof.model import Envelope, Failed, Measurement
 from benchproof.reporters import FORMATS
 from benchproof.store import bundle, calibrations
 from benchproof.targets.fake import Fake
@@ -396,6 +396,20 @@ def test_a_study_follows_from_its_bundle_alone(calibrated, tmp_path):
     run = bundle.load(tmp_path / "runs" / done.calibration.run_id)
     again = calibration.calibration_of(run, "host", plan.parse(DOCUMENT, where="test"))
     assert again == done.calibration
+
+
+@pytest.mark.parametrize("kind", ["results", "warmups"])
+def test_one_wrong_answer_of_a_copy_takes_the_study_away_and_is_told(calibrated, tmp_path, kind):
+    done, _ = calibrated(blocks=24)
+    run = bundle.load(tmp_path / "runs" / done.calibration.run_id)
+    first, *others = getattr(run, kind)
+    wrong = msgspec.structs.replace(first, outcome=Failed(violations=("the checksum is another one",)))
+    broken = msgspec.structs.replace(run, **{kind: (wrong, *others)})
+    found = calibration.calibration_of(broken, "host", plan.parse(DOCUMENT, where="test"))
+    assert first.benchmark not in {study.benchmark for study in found.studies}
+    assert len(found.studies) == len(done.calibration.studies) - 1
+    assert len(found.troubles) == 1
+    assert "failed: the checksum is another one" in found.troubles[0]
 
 
 def test_a_share_is_turned_into_a_delay_by_a_pilot_run_and_found_again(calibrated):

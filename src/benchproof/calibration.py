@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from benchproof import __version__, plan, runner
+from benchproof import __version__, plan, report, runner
 from benchproof.analysis import calibrate
 from benchproof.analysis.calibrate import Calibration
 from benchproof.analysis.compare import STANDARD
@@ -140,7 +140,8 @@ def calibration_of(done: bundle.Run, target: str, wanted: Plan, refused: Sequenc
     copies = tuple(name for name in done.manifest.plan["targets"] if name.rpartition("~")[0] == target)
     if any(name not in done.target_envelopes for name in copies):
         return None
-    studies = calibrate.studies(done.results, copies, blocks=wanted.run.blocks, design=wanted.run.design)
+    results = report.counted(done)
+    studies = calibrate.studies(results, copies, blocks=wanted.run.blocks, design=wanted.run.design)
     return Calibration(
         run_id=done.manifest.run_id,
         created_at=done.manifest.created_at,
@@ -148,7 +149,7 @@ def calibration_of(done: bundle.Run, target: str, wanted: Plan, refused: Sequenc
         target=target,
         envelope=done.envelopes[done.target_envelopes[copies[0]]],
         studies=studies,
-        troubles=(*calibrate.troubles(done.results, copies), *refused),
+        troubles=(*calibrate.troubles(results, copies), *refused),
     )
 
 
@@ -198,7 +199,7 @@ def _shares(pilot: bundle.Run, share: float) -> dict[Question, dict[str, Any]]:
     """For each question a delay in seconds, rounded to what the probe can be asked for."""
     medians: dict[Question, list[float]] = {}
     copies = tuple(pilot.manifest.plan["targets"])
-    for study in calibrate.studies(pilot.results, copies, blocks=_PILOT_BLOCKS, design=STANDARD):
+    for study in calibrate.studies(report.counted(pilot), copies, blocks=_PILOT_BLOCKS, design=STANDARD):
         if study.unit == "ns" and study.median:
             medians.setdefault(question(study.benchmark, study.parameters), []).append(study.median)
     return {asked: {"inject": round(found[0] * share, 3) * 1e-9} for asked, found in medians.items() if len(found) == 1}

@@ -22,6 +22,7 @@ __all__ = [
     "Report",
     "blocks_due",
     "build",
+    "counted",
     "encoded",
     "half",
     "judged",
@@ -57,7 +58,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         run = msgspec.structs.replace(run, results=tuple(each for each in run.results if each.block < upto))
     columns = tuple(_column(run, plan, target) for target in plan.targets)
     cases = [(case.target, case.name, case.parameters, case.benchmark.definition.tier) for case in plan.cases]
-    results = _counted(run)
+    results = counted(run)
     rows = tuple(
         row
         for exact in (False, True)  # never in one row
@@ -99,7 +100,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
 
 def judged(run: Run, found: Report, gates: Iterable[Gate], ratios: Ratios) -> tuple[GateVerdict, ...]:
     """The verdicts of gates on a run whose report is there."""
-    results = _counted(run)
+    results = counted(run)
     tiers = {(row.benchmark, target): row.tier for row in found.rows for target in row.cells}
     parameters = {invocations.question(row.benchmark, row.parameters): row.parameters for row in found.rows}
     due = _of_a_file(results) if foreign.origin_of(run) else _of_a_plan(found)
@@ -123,7 +124,7 @@ def _of_a_file(results: Sequence[Result]) -> dict[Asked, int]:
     return {(asked, target): len(found) for asked, by_target in last.items() for target, found in by_target.items()}
 
 
-def _counted(run: Run) -> tuple[Result, ...]:
+def counted(run: Run) -> tuple[Result, ...]:
     """A warm-up is in no figure, but a wrong answer is a wrong answer."""
     return (*run.results, *(each for each in run.warmups if isinstance(each.outcome, Failed)))
 

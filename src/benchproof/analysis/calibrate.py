@@ -142,8 +142,15 @@ def _largest(found: Iterable[Floor], share: Callable[[Floor], float | None]) -> 
 
 
 def studies(results: Sequence[Result], copies: Sequence[str], *, blocks: int, design: Design) -> tuple[Study, ...]:
-    """Every metric of every plain case that has an answer; the injected cases stand beside their plain one."""
-    asked = invocations.last_tries(results)
+    """Every metric of every plain case that every copy answered; the injected cases stand beside their plain one.
+
+    Where one copy was wrong once, there is no number, and so no floor to widen a margin with: see `troubles`.
+    """
+    asked = {
+        question: by_target
+        for question, by_target in invocations.last_tries(results).items()
+        if all(invocations.status(by_target.get(copy, ())) == "passed" for copy in copies)
+    }
     return tuple(
         _study(asked, question, measurement, copies, blocks=blocks, design=design)
         for question, by_target in asked.items()
