@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+import statistics
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -563,6 +564,22 @@ def test_an_imported_run_is_judged_where_its_tool_is_trusted_and_is_still_shown_
     shown = gating.judged(run, stated, baseline=None, find=lambda _: run).report
     assert [each.verdict for each in shown.gates] == ["met"]
     assert {cell.status for row in shown.rows for cell in row.cells.values()} == {"unverified"}
+
+
+def test_parameters_in_another_order_are_the_same_question_and_have_not_disappeared(gate, tmp_path):
+    """Two files of hyperfine, each with its parameters in the order in which somebody typed them."""
+    times = [each / 1000 for each in noisy()]
+    known = {"command": "true", "times": times, "exit_codes": [0] * 12, "mean": statistics.fmean(times), "user": 0.0}
+    known |= {"median": statistics.median(times), "stddev": statistics.stdev(times), "system": 0.0}
+    known |= {"min": min(times), "max": max(times)}
+    runs = []
+    for number, parameters in enumerate(({"a": "1", "b": "2"}, {"b": "2", "a": "1"})):
+        (tmp_path / f"{number}.json").write_text(json.dumps({"results": [known | {"parameters": parameters}]}))
+        runs.append(importing.take(tmp_path / f"{number}.json", tmp_path, form="hyperfine").runs[0].run_id)
+    (benchmark,) = {row.benchmark for row in report.build(bundle.load(tmp_path / "runs" / runs[0])).rows}
+    lines = 'trust = "hyperfine"\n' + table(benchmark, must_pass=True)
+    status, found, error = gate("--baseline", f"run:{runs[0]}", text=lines, run=runs[1])
+    assert (status, [each["reason"] for each in found["gates"]], error) == (0, [""], "")
 
 
 def test_a_baseline_is_never_an_imported_run_unless_it_is_trusted(gate, tmp_path):

@@ -270,6 +270,14 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
             importing.take(tmp_path / name, tmp_path)
 
 
+def test_a_folder_that_is_refused_is_not_left_open(tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(Unreadable, match="found a folder"):
+            importing.contents(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_link_to_a_file_is_the_file(tmp_path):
     (tmp_path / "latest").symlink_to(KEVLAR)
     assert importing.take(tmp_path / "latest", tmp_path).runs[0].results == 54

@@ -233,12 +233,14 @@ def _disappeared(
     gates: Iterable[Gate], verdicts: Iterable[GateVerdict], found: Report, bases: _Bases, default: _Base | None
 ) -> Iterator[GateVerdict]:
     """Verdicts on what a gate asks for and the run does not even have as a case."""
-    judged = {(each.gate.key, each.target, str(each.parameters)) for each in verdicts}
+    judged = {
+        (each.gate.key, each.target, invocations.question(each.gate.benchmark, each.parameters)) for each in verdicts
+    }
     asked = sorted({row.benchmark for row in found.rows})
     for each in gates:
         named = each.baseline if each.mode != "off" and each.baseline != REFERENCE else None
         base = bases.of(named) if named is not None else default
-        gone = {(case[0], str(row.parameters)): row.parameters for case, row in _wanted(each, base, found)}
+        gone = {(case[0], case[1]): row.parameters for case, row in _wanted(each, base, found)}
         new = {key: parameters for key, parameters in gone.items() if (each.key, *key) not in judged}
         for (target, _), parameters in new.items():
             yield gate.disappeared(each, target, parameters, f"run {base.run_id if base else ''} has it")

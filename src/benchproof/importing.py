@@ -64,9 +64,8 @@ def take(path: Path, home: Path, *, form: str = "", target: str = "", labels: di
 def contents(path: Path) -> bytes:
     """All of a regular file that is not too long. Raises Unreadable; nothing is waited for."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with open(path, "rb", opener=_at_once) as file:  # it closes what is no file; os.fdopen does not
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unreadable(str(path), "", "expected a file, found a pipe, a device or a socket")
             content = file.read(strict.LIMIT_BYTES + 1)
     except IsADirectoryError as error:
@@ -77,6 +76,10 @@ def contents(path: Path) -> bytes:
     if len(content) > strict.LIMIT_BYTES:
         raise Unreadable(str(path), "", f"longer than {strict.LIMIT_BYTES >> 20} MiB; no recorded run is")
     return content
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def recognised(content: bytes, name: str) -> str:
