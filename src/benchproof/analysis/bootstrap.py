@@ -26,6 +26,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchproof.analysis import stats
 from benchproof.analysis.stats import CONFIDENCE, Interval
 from benchproof.model import Frozen
 
@@ -204,19 +205,7 @@ def _corrected(drawn: _Drawn, acceleration: float) -> Callable[[float], float]:
 def _expanded_z(n: int, strata: int, confidence: float) -> float:
     """In normal units, how far a limit is out: the quantile of t, and the n where n - 1 belongs."""
     freedom = n - strata
-    return math.sqrt(n / freedom) * student_t((1 + confidence) / 2, freedom)
-
-
-def student_t(chance: float, freedom: int) -> float:
-    """The quantile of Student's t; right to 4 digits from 9 degrees of freedom on (Abramowitz and Stegun, 26.7.5)."""
-    z = _NORMAL.inv_cdf(chance)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, start=1))
+    return math.sqrt(n / freedom) * stats.student_t((1 + confidence) / 2, freedom)
 
 
 def _skewness(pull: Numbers) -> float:

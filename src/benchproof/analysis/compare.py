@@ -23,8 +23,8 @@ Key = TypeVar("Key")
 Verdict = Literal["faster", "slower", "same", "undecided", "incomparable"]
 DECIDED: frozenset[Verdict] = frozenset({"faster", "slower", "same"})
 
-_POWER_Z = statistics.NormalDist().inv_cdf(0.8)  # "would probably decide": in four of five repetitions
-_MANY_PAIRS = 1000
+POWER_Z = statistics.NormalDist().inv_cdf(0.8)  # "would probably decide": in four of five repetitions
+MANY_PAIRS = 1000  # beyond, it is only said that there would be more
 
 
 class Look(Frozen, frozen=True):
@@ -268,10 +268,10 @@ def _more(shifts: Sequence[float], interval: Interval, edge: float, alpha: float
     """How many pairs of the same spread would probably decide, as a sentence."""
     spread = stats.MAD_TO_SD * stats.mad(shifts) or statistics.pstdev(shifts)
     gap = abs(abs(interval.estimate) - edge)
-    z = statistics.NormalDist().inv_cdf(1 - alpha) + _POWER_Z
-    pairs = math.ceil(1.05 * (z * spread / gap) ** 2) if gap else _MANY_PAIRS + 1
-    if pairs > _MANY_PAIRS:
-        return f"the interval holds an edge of the margin; more than {_MANY_PAIRS} pairs would be needed to decide"
+    z = statistics.NormalDist().inv_cdf(1 - alpha) + POWER_Z
+    pairs = math.ceil(1.05 * (z * spread / gap) ** 2) if gap else MANY_PAIRS + 1
+    if pairs > MANY_PAIRS:
+        return f"the interval holds an edge of the margin; more than {MANY_PAIRS} pairs would be needed to decide"
     return f"the interval holds an edge of the margin; about {max(pairs, len(shifts) + 1)} pairs would decide"
 
 

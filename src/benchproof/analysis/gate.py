@@ -16,7 +16,7 @@ import msgspec
 
 from benchproof.analysis import bands, invocations, stats
 from benchproof.analysis.bands import Band
-from benchproof.analysis.compare import Comparison, incomparable
+from benchproof.analysis.compare import MANY_PAIRS, POWER_Z, Comparison, incomparable
 from benchproof.analysis.invocations import Asked, Question
 from benchproof.analysis.limit import Limit
 from benchproof.analysis.stats import Interval
@@ -26,9 +26,6 @@ Statistic = Literal["min", "median", "mean", "p90", "p95", "p99", "p99.9", "max"
 Mode = Literal["gate", "review", "off"]
 Verdict = Literal["met", "not met", "undecided", "review", "off"]
 REFERENCE = "reference"  # as a baseline: the target that the plan names, measured in the same blocks
-
-_POWER_Z = statistics.NormalDist().inv_cdf(0.8)
-_MANY_PAIRS = 1000
 
 
 class Gate(Frozen, frozen=True, kw_only=True):
@@ -378,12 +375,7 @@ def _undecided(interval: Interval, limit: Limit) -> str:
     half = math.log(interval.high / interval.low) / 2
     gap = abs(math.log(interval.estimate / limit.bound))
     z = statistics.NormalDist().inv_cdf((1 + interval.confidence) / 2)
-    spread = half * math.sqrt(interval.n) / _student(z, interval.n - 1)
-    pairs = math.ceil(1.05 * ((z + _POWER_Z) * spread / gap) ** 2) if gap else math.inf
-    many = f"more than {_MANY_PAIRS}" if pairs > _MANY_PAIRS else f"about {max(pairs, interval.n + 1):.0f}"
+    spread = half * math.sqrt(interval.n) / stats.student_t((1 + interval.confidence) / 2, interval.n - 1)
+    pairs = math.ceil(1.05 * ((z + POWER_Z) * spread / gap) ** 2) if gap else math.inf
+    many = f"more than {MANY_PAIRS}" if pairs > MANY_PAIRS else f"about {max(pairs, interval.n + 1):.0f}"
     return f"the interval [{interval.low:.3f}, {interval.high:.3f}] holds the limit; {many} pairs would decide"
-
-
-def _student(z: float, freedom: int) -> float:
-    """Student's t from the normal quantile (Abramowitz and Stegun 26.7.5)."""
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

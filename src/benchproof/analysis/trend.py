@@ -21,7 +21,6 @@ CONFIRMED_POINTS = 5  # of a new level: from here on the running median itself s
 DELTA = 0.02  # smaller changes are not worth anyone's time
 EXACT_DELTA = 0.001  # of counts of instructions, which have no noise of a machine in them
 _RANGE_SD = 3.0
-_MAD_TO_SD = 1.4826
 _CANCELS_WITHIN = 0.25  # of the smaller of two shifts
 _CANCELS_AT_MOST = 0.5  # of it, however noisy the two are
 _NEIGHBOURHOOD = 2  # runs by which two estimates of one place may differ
@@ -237,7 +236,7 @@ def _expected(epoch: Epoch, changes: Sequence[Change]) -> Range | None:
     values = [point.value for point in epoch.points[start:]]
     if len(values) < LEAST_FOR_RANGE:
         return None
-    middle, reach = stats.median(values), _RANGE_SD * _MAD_TO_SD * stats.mad(values)
+    middle, reach = stats.median(values), _RANGE_SD * stats.MAD_TO_SD * stats.mad(values)
     return Range(low=middle - reach, middle=middle, high=middle + reach, n=len(values))
 
 

@@ -16,8 +16,6 @@ from benchproof.model import Better, Clock, Failed, Frozen, Measurement, Passed,
 from benchproof.store import bundle
 from benchproof.store.bundle import ENVELOPE, MANIFEST, RESULTS, WARMUPS, Run
 
-_MAD_TO_SD = 1.4826
-
 
 class Value(Frozen, frozen=True, kw_only=True):
     """What one run says of one metric of one case: the median over `n` invocations."""
@@ -99,7 +97,7 @@ def _of_case(
             clock=clock,
             value=stats.median(values),
             n=len(values),
-            spread=_MAD_TO_SD * stats.mad(values) if len(values) >= stats.LEAST_N else None,
+            spread=stats.MAD_TO_SD * stats.mad(values) if len(values) >= stats.LEAST_N else None,
             verified=verified,
         )
 
