@@ -17,6 +17,7 @@ from benchproof.analysis.compare import Comparison, Design
 from benchproof.analysis.matrix import Cell, Row
 from benchproof.analysis.versus import ASSUMED_DRIFT, Half, between, pooled
 from benchproof.reporters import versus as reporter
+from test_gate_verb import LATENCY, a_run
 
 THROUGHPUT = {"unit": "bytes/s", "better": "higher"}
 
@@ -288,6 +289,7 @@ def test_two_runs_are_compared_and_what_is_only_in_one_is_told(home):
         (["last", "branch:nowhere"], ["no run is a baseline 'branch:nowhere'"]),
         (["last,last", "last"], ["as many runs on either side, found 2 and 1"]),
         (["last,last", "last,last"], ["expected each run once on a side", "2 times"]),
+        ([""], ["expected a run, found nothing"]),
         (["last", "nowhere"], ["no run is called 'nowhere'"]),
         (["last", "last", "--targets", "host"], ["expected two names, BASE,NEW"]),
         (["last", "last", "--targets", "host,hots"], ["no target 'hots'", "did you mean 'host'"]),
@@ -303,6 +305,14 @@ def test_a_wrong_question_gets_one_line_and_status_2(home, arguments, words):
     done = compare(home, *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert all(word in done.stderr for word in words)
+
+
+def test_the_newest_run_of_a_branch_is_not_held_against_itself(tmp_path):
+    for name in ("one", "two"):
+        a_run(tmp_path, name, labels={"branch": "main"}, t={LATENCY: noisy(n=8)})
+    done = compare(tmp_path, "branch:main", "last", "--json")
+    (found,) = json.loads(done.stdout)
+    assert (found["base"], found["new"]) == ("one/t", "two/t")
 
 
 def test_values_are_those_of_the_invocations():

@@ -159,10 +159,13 @@ def find_run(home: Path, name: str) -> Path:
     return home / "runs" / found[0]
 
 
-def resolve_run(home: Path, name: str) -> Path:
-    """As `find_run`, and also a run by what it measured: `branch:main`, `commit:1a2b3c`, `tag:v1`, `run:ID`."""
+def resolve_run(home: Path, name: str, *, index: str | None = None, but_not: str = "") -> Path:
+    """As `find_run`, and also a run by what it measured: `branch:main`, `commit:1a2b3c`, `tag:v1`, `run:ID`.
+
+    `but_not`: the id of the run that is to be held against it.
+    """
     from benchproof import baselines
 
     if ":" in name and baselines.is_spec(name):
-        return baselines.baseline(name, home=home)
+        return baselines.baseline(name, home=home, index=index, but_not=but_not)
     return find_run(home, name)

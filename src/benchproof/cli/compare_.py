@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import home_option, json_option, resolve_run
+from benchproof.cli import home_option, index_option, json_option, resolve_run
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ Examples:
 @click.option("--margin", help="What counts as the same, such as '2 %'; by default that of the newer run.")
 @click.option("--trust", default="", help="Take what these tools reported as verified, such as 'hyperfine'.")
 @click.option("--fdr", help="False-discovery rate over all metrics, such as '5 %'.")
+@index_option
 @home_option
 @json_option
 def command(
@@ -47,6 +48,7 @@ def command(
     margin: str | None,
     fdr: str | None,
     trust: str,
+    index: str | None,
     home: Path,
     as_json: bool,
 ) -> int:
@@ -60,10 +62,15 @@ def command(
     from benchproof.store import bundle
 
     chosen, tools = _words(targets), _words(trust)
-    sides = [
-        [report.trusting(bundle.load(resolve_run(home, name)), tools) for name in _words(names)]
-        for names in (base, new or base)
-    ]
+
+    def loaded(names: str, but_not: str = "") -> list[Run]:
+        paths = [resolve_run(home, name, index=index, but_not=but_not) for name in _words(names)]
+        return [report.trusting(bundle.load(path), tools) for path in paths]
+
+    after = loaded(new or base)
+    sides = [loaded(base, after[0].manifest.run_id if new and after else ""), after]
+    if not after:
+        raise UsageError("expected a run, found nothing; `benchproof list runs` shows what there is")
     if len(sides[0]) != len(sides[1]):
         raise UsageError(f"expected as many runs on either side, found {len(sides[0])} and {len(sides[1])}")
     _refuse_repeated(sides)
