@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from benchproof.importers import Format, Found, Glimpse, Imported, Unreadable, strict
+from benchproof.importers import Format, Found, Glimpse, Imported, Unreadable, shared, strict
 from benchproof.model import Better, Clock, Failed, Frozen, Invalid, Measurement, Unit, Unsupported, Unverified
 
 _MIB = 2**20
@@ -333,7 +333,7 @@ def _figures(leaf: Mapping[str, Any], benchmark: str, name: str, where: str) -> 
             found.append(_measurement(f"{benchmark}.{quantity}", unit, "higher", "target", value, operations))
     latencies = strict.convert(leaf.get("latency_ms", {}), name, dict[str, strict.Amount], f"{where}.latency_ms")
     scaled = {strict.plain(word): value * _NS_PER_MS for word, value in latencies.items()}
-    return [*found, *strict.published(f"{benchmark}.latency", "ns", "lower", "target", scaled)]
+    return [*found, *shared.published(f"{benchmark}.latency", "ns", scaled)]
 
 
 def _unfitting_rate(leaf: Mapping[str, Any], name: str, where: str) -> str:
@@ -387,7 +387,7 @@ def _http(section: Mapping[str, Any], name: str, where: str) -> Iterator[Found]:
     else:
         scaled = {strict.plain(word): value * _NS_PER_MS for word, value in http.latency_ms.items()}
         rate = _measurement("capsem.http.rate", "op/s", "higher", "target", http.requests_per_sec, http.total_requests)
-        latency = strict.published("capsem.http.latency", "ns", "lower", "target", scaled)
+        latency = shared.published("capsem.http.latency", "ns", scaled)
         outcome = Unverified("capsem", (rate, *latency))
     yield _found("capsem.http", outcome, parameters, {"n": str(http.total_requests)})
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from benchproof.importers import Format, Found, Glimpse, Imported, Unreadable, strict
+from benchproof.importers import Format, Found, Glimpse, Imported, Unreadable, shared, strict
 from benchproof.model import Better, Failed, Frozen, Invalid, Measurement, Unit, Unsupported, Unverified
 
 _NS_PER_MS = 1e6
@@ -197,10 +197,10 @@ def _summary(
     elif "value" in statistics:
         outcome = Unverified("luminaguard", (_measured(benchmark, unit, statistics["value"]),))
     else:
-        _, base, better, factor = _QUANTITIES[unit]
+        _, base, _, factor = _QUANTITIES[unit]
         scaled = {word: value * factor for word, value in statistics.items()}
         metric = f"{benchmark}.{_QUANTITIES[unit][0]}"
-        outcome = Unverified("luminaguard", strict.published(metric, base, better, "host", scaled))
+        outcome = Unverified("luminaguard", shared.published(metric, base, scaled, clock="host"))
     return _found(benchmark, outcome, evidence)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -18,7 +18,6 @@ import msgspec
 
 from benchproof.errors import one_line
 from benchproof.importers import Unreadable
-from benchproof.model import Better, Clock, Measurement, Unit
 
 LIMIT_BYTES = 16 << 20
 LINE_LIMIT = 1 << 20  # characters of a line on a console
@@ -240,15 +239,3 @@ def instant(stated: float | str, name: str, where: str) -> str:
     except (ValueError, OverflowError, OSError) as error:
         found = one_line(str(stated))[:80]
         raise Unreadable(name, where, f"expected a time, found '{found}'") from error
-
-
-def published(
-    metric: str, unit: Unit, better: Better, clock: Clock, statistics: Mapping[str, float]
-) -> tuple[Measurement, ...]:
-    """Statistics whose samples are not there, each named as what it is: nobody can take them for invocations."""
-    return tuple(
-        Measurement(
-            metric=f"{metric}.published_{word}", unit=unit, better=better, clock=clock, iterations=1, samples=(value,)
-        )
-        for word, value in statistics.items()
-    )
