@@ -12,7 +12,7 @@ against anything. A run of a work tree with changes is of no commit, branch or t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,11 @@ from benchproof.history import opened
 
 if TYPE_CHECKING:
     from benchproof.store.index import Known
+
+
+def _silent(line: str) -> None:
+    del line
+
 
 KINDS = ("last", "branch:", "commit:", "tag:", "run:")
 _SHOWN = 5
@@ -31,8 +36,12 @@ def is_spec(text: str) -> bool:
     return text == "last" or text.startswith(KINDS[1:])
 
 
-def baseline(spec: str, *, home: Path, index: str | None = None, but_not: str = "") -> Path:
+def baseline(
+    spec: str, *, home: Path, index: str | None = None, but_not: str = "", say: Callable[[str], None] = _silent
+) -> Path:
     """The folder of the run that `spec` names; `but_not`: the id of the run that is to be compared with it.
+
+    `say` is told of each run that was left out, since one of them may be the newest.
 
     Brings the index up to date first. Raises UsageError that says what there is.
     """
@@ -42,7 +51,8 @@ def baseline(spec: str, *, home: Path, index: str | None = None, but_not: str = 
             f"expected a baseline such as branch:main, commit:1a2b3c, tag:v1, run:ID or last, found '{spec}'"
         )
     with opened(home, index) as found:
-        found.update()
+        for problem in found.update().problems:
+            say(f"left out: {problem}")
         runs = [run for run in found.runs() if run.path and run.run_id != but_not]
     named = [run for run in runs if _is_named(run, kind, word)]
     fit = [run for run in named if not _why_not(run, kind)]

@@ -104,7 +104,7 @@ class Side(Frozen, frozen=True, kw_only=True):
 
     @property
     def reached(self) -> int:
-        """How many blocks were run, whatever became of them."""
+        """Up to which block there are values; a look whose last block has none on either side is not taken."""
         return max((*self.base, *self.new), default=-1) + 1
 
 

@@ -50,7 +50,8 @@ class Pair(Frozen, frozen=True, kw_only=True):
     base: str  # what the ratio is to, for the reader
     comparison: Comparison
     same: bool = False
-    apart: str = ""  # of runs made at different times: where the floor comes from
+    apart: bool = False  # the runs were made at different times, and the floor is what was measured between such
+    assumed: float = 0.0  # the same where nothing was measured: by how much the ratio may be drift, as a share
 
 
 class GateVerdict(Frozen, frozen=True, kw_only=True):
@@ -329,14 +330,14 @@ def _relative(gate: Gate, measurements: Sequence[Measurement], pair: Pair) -> _F
         raise _NoAnswerError(_why_no_ratio(comparison, pair.base))
     if interval.n < gate.least and interval.confidence < 1:
         raise _NoAnswerError(f"insufficient evidence: {interval.n} pairs, the gate asks for {gate.least}")
-    met = _decided(interval, limit)
-    reasons = [_undecided(interval, limit)] if met is None else []
+    met = _decided(_blurred(interval, pair.assumed), limit)
+    reasons = [_undecided(interval, limit, pair.assumed)] if met is None else []
     if pair.same:
         reasons.append("noise calibration: both sides are one artifact by every hash, so this is no regression")
         met = met or None
-    floor = comparison.floor or 0.0
+    floor = 0.0 if pair.assumed else comparison.floor or 0.0
     if too_wide := floor > abs(limit.bound - 1):
-        source = f" of runs made at different times ({pair.apart})" if pair.apart else ""
+        source = " of runs made at different times (as measured by calibrate)" if pair.apart else ""
         reasons.append(f"review: the A/A floor of {floor:.2%}{source} is wider than the limit")
     return _Found(
         met=met,
@@ -370,8 +371,19 @@ def _decided(interval: Interval, limit: Limit) -> bool | None:
     return ends.pop() if len(ends) == 1 else None
 
 
-def _undecided(interval: Interval, limit: Limit) -> str:
+def _blurred(interval: Interval, drift: float) -> Interval:
+    """What is left to say of it where the whole ratio may be off by so much."""
+    low, high = interval.low / (1 + drift), interval.high * (1 + drift)
+    return msgspec.structs.replace(interval, low=low, high=high)
+
+
+def _undecided(interval: Interval, limit: Limit, drift: float) -> str:
     """How many pairs of the same spread would probably decide (in four of five repetitions), as a sentence."""
+    if drift and _decided(interval, limit) is not None:
+        return (
+            f"the runs were made at different times, and a drift of {drift:.0%} is assumed until benchproof calibrate "
+            "has measured it; or measure both as targets of one run"
+        )
     half = math.log(interval.high / interval.low) / 2
     gap = abs(math.log(interval.estimate / limit.bound))
     z = statistics.NormalDist().inv_cdf((1 + interval.confidence) / 2)

@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 import msgspec
 
-from benchproof.analysis import invocations, stats, steady
+from benchproof.analysis import invocations, quantiles, stats, steady
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Asked, Question
 from benchproof.analysis.scaling import ScalingRow
-from benchproof.analysis.stats import Summary
+from benchproof.analysis.stats import Interval, Summary
 from benchproof.analysis.steady import Together
 from benchproof.model import Better, Facet, Frozen, Measurement, Passed, Result, Unit
 
@@ -53,6 +53,7 @@ class Cell(Frozen, frozen=True):
     notes: tuple[str, ...]
     values: tuple[float, ...] = ()  # one an invocation, in the order of the blocks
     summary: Summary | None = None  # of `values`
+    intervals: dict[str, Interval] = msgspec.field(default_factory=dict)  # of median and quantiles
     duration_ns: int = 0  # of all its invocations, start and stop included, on the host's clock
     steadiness: Together | None = None  # what the samples did within the invocations; None for counts
 
@@ -174,6 +175,7 @@ def _cell(results: Sequence[Result], metric: str, injected: str) -> Cell:
         notes=notes,
         values=found,
         summary=stats.summary(found) if found else None,
+        intervals=quantiles.intervals(found),
         duration_ns=sum(result.duration_ns for result in results),
         steadiness=steadiness,
     )

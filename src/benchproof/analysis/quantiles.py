@@ -40,6 +40,12 @@ def least_n(name: str, *, confidence: float = CONFIDENCE) -> int:
     return max(math.ceil(math.log(tail) / math.log(max(share, 1 - share))), stats.LEAST_OF.get(name, 1))
 
 
+def intervals(values: Sequence[float]) -> dict[str, Interval]:
+    """Of the median and of each quantile that so many values support."""
+    found = {"median": median(values)} | {name: interval(values, name) for name in stats.LEAST_OF}
+    return {name: each for name, each in found.items() if each is not None}
+
+
 def why_none(n: int, name: str, *, confidence: float = CONFIDENCE) -> str:
     """The reason to be told where there is no interval."""
     return f"{name}: an interval at {confidence:.4g} needs n >= {least_n(name, confidence=confidence)}, found {n}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from benchproof.analysis import invocations
-from benchproof.analysis.compare import incomparable
+from benchproof.analysis.compare import Comparison, incomparable
 from benchproof.analysis.gate import Gate, Pair, Ratios
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import Cell, Column, Report
@@ -85,9 +85,14 @@ def apart(
             base=f"run {run_id}",
             comparison=compared.get((target, key), missing),
             same=target in same,
-            apart="as measured by calibrate"
-            if key in drift.get(target, {})
-            else f"assumed at {ASSUMED_DRIFT:.0%} until calibrate has run",
+            apart=True,
+            assumed=0.0 if key in drift.get(target, {}) or _is_count(compared.get((target, key))) else ASSUMED_DRIFT,
         )
 
     return pair
+
+
+def _is_count(comparison: Comparison | None) -> bool:
+    """Of instructions, which know no time."""
+    interval = None if comparison is None else comparison.ratio or comparison.difference
+    return interval is not None and interval.confidence == 1

@@ -103,7 +103,7 @@ def between(
         vary=vary,
         design=design,
         context=context,
-        warnings=tuple(_warnings(base, new, drift=drift)),
+        warnings=tuple(_warnings(base, new, assumed=[key[1] for key in able if key not in (drift or {})])),
         rows=rows,
         verdicts={str(key): count for key, count in compare.counts(row.comparison for row in rows).items()},
         lost=tuple(row.metric for row in rows if _is_lost(row.base, row.new, one_run=one_run)),
@@ -266,7 +266,8 @@ def _is_lost(had: Cell | None, has: Cell | None, *, one_run: bool) -> bool:
     return has is None or has.status == "failed" or (has.status in {"missing", "unsupported"} and not one_run)
 
 
-def _warnings(base: Half, new: Half, *, drift: Mapping[Key, float] | None) -> list[str]:
+def _warnings(base: Half, new: Half, *, assumed: Sequence[str]) -> list[str]:
+    """`assumed`: the metrics whose drift between two times nobody measured."""
     found = []
     one_run = base.run_id == new.run_id
     if (not one_run or new.imported) and not (base.exact and new.exact):
@@ -275,7 +276,8 @@ def _warnings(base: Half, new: Half, *, drift: Mapping[Key, float] | None) -> li
             if one_run
             else "the two runs were made at different times"
         )
-        how = "was measured by calibrate" if drift else f"is assumed to be {ASSUMED_DRIFT:.0%} (calibrate measures it)"
+        guess = f"is assumed to be {ASSUMED_DRIFT:.0%} for {', '.join(assumed[:3])}{' ...' * (len(assumed) > 3)}"
+        how = f"{guess} (calibrate measures it)" if assumed else "was measured by calibrate"
         found.append(
             f"{when}: what the machine did between them is in every ratio, and {how}; "
             "to know, measure both as targets of one run"

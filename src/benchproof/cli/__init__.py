@@ -144,6 +144,11 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(function)
 
 
+def say(line: str) -> None:
+    """To who watches, not to who reads the answer."""
+    click.echo(f"benchproof: {one_line(line)}", err=True)
+
+
 def find_run(home: Path, name: str) -> Path:
     """A run by its folder, its id, the beginning of its id, or `last`. Raises UsageError."""
     given = Path(name)
@@ -167,5 +172,5 @@ def resolve_run(home: Path, name: str, *, index: str | None = None, but_not: str
     from benchproof import baselines
 
     if ":" in name and baselines.is_spec(name):
-        return baselines.baseline(name, home=home, index=index, but_not=but_not)
+        return baselines.baseline(name, home=home, index=index, but_not=but_not, say=say)
     return find_run(home, name)

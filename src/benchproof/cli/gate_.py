@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import find_run, home_option, index_option, json_option
+from benchproof.cli import find_run, home_option, index_option, json_option, say
 
 if TYPE_CHECKING:
     from benchproof.gating import Judged
@@ -83,7 +83,7 @@ def _baseline(name: str, *, home: Path, index: str | None, but_not: str) -> Run:
     from benchproof.store import bundle
 
     if baselines.is_spec(name) and not name.startswith("run:"):
-        return bundle.load(baselines.baseline(name, home=home, index=index, but_not=but_not))
+        return bundle.load(baselines.baseline(name, home=home, index=index, but_not=but_not, say=say))
     kind, colon, _ = name.partition(":")
     if colon and kind != "run" and not Path(name).exists():
         raise UsageError(f"unknown kind of baseline '{name}'; {nearest(f'{kind}:', list(baselines.KINDS))}")

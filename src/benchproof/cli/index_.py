@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchproof.cli import home_option, index_option, json_option
+from benchproof.cli import home_option, index_option, json_option, say
 
 
 @click.command("index")
@@ -22,7 +22,6 @@ def command(*, what: str, index: str | None, home: Path, as_json: bool) -> int:
     import msgspec
 
     from benchproof import history
-    from benchproof.cli.trend_ import say
 
     with history.opened(home, index) as opened:
         found = (opened.rebuild if what == "rebuild" else opened.update)(say)

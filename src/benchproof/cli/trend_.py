@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchproof.cli import home_option, index_option, json_option
+from benchproof.cli import home_option, index_option, json_option, say
 
 _EPILOG = """\b
 Examples:
@@ -60,11 +60,6 @@ def command(
     else:
         click.echo(trends.render(found), nl=False)
     return status
-
-
-def say(line: str) -> None:
-    """To who watches, not to who reads the answer."""
-    click.echo(f"benchproof: {line}", err=True)
 
 
 def _share(text: str) -> float:

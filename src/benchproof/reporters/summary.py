@@ -39,12 +39,24 @@ def render(report: Report, *, width: int = 132, color: bool = False) -> str:
     console.print(table)
     least = ", ".join(f"{name} {n}" for name, n in LEAST_OF.items())
     console.print(
-        "Over invocations, one value each: the median of its samples after warm-up. SD with n - 1; MAD unscaled; CV is "
-        "SD / mean. "
+        "Over invocations, one value each: the median of its samples after warm-up; behind the median its 95 % "
+        "interval by order statistics. SD with n - 1; MAD unscaled; CV is SD / mean. "
         f"Quantiles by nearest rank, never interpolated, absent with fewer than: {least}.",
         style="dim",
     )
     return text.getvalue()
+
+
+def _median(cell: Cell, divisor: float) -> str:
+    """With its interval, where n is enough for one."""
+    found = cell.intervals.get("median")
+    if cell.median is None:
+        return ""
+    middle = layout.figure(cell.median / divisor)
+    if found is None:
+        return middle
+    low, high = (layout.figure(each / divisor) for each in (found.low, found.high))
+    return f"{middle} [{low}, {high}]"
 
 
 def _cells(cell: Cell, divisor: float) -> list[str]:
@@ -55,4 +67,4 @@ def _cells(cell: Cell, divisor: float) -> list[str]:
         "" if value is None else f"{value:.1%}" if name == "cv" else layout.figure(value / divisor)
         for name, value in shown
     ]
-    return [str(cell.n), *texts]
+    return [str(cell.n), _median(cell, divisor), *texts[1:]]
