@@ -146,3 +146,9 @@ def test_nothing_is_decided_by_an_interval_that_holds_an_edge():
         edge = 1 + found.margin
         holds = found.ratio.low <= edge < found.ratio.high or found.ratio.low < 1 / edge <= found.ratio.high
         assert (found.verdict in DECIDED) != holds
+
+
+def test_a_ratio_of_just_the_margin_is_within_it():
+    base = dict.fromkeys(range(8), 100.0)
+    for new in (102.0, 100 / 1.02):
+        assert paired(Side(base=base, new=dict.fromkeys(range(8), new), better="lower")).verdict == "same"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 import shutil
 import subprocess
 import sys
@@ -246,6 +247,19 @@ def test_a_file_that_is_no_database_says_rebuild_and_is_rebuilt(home):
         updated(home, None)
     with Index(home, None) as index:
         assert index.rebuild().added == 1
+
+
+def test_an_index_with_pages_of_rubbish_is_made_anew(home):
+    for number in range(30):
+        write(home, number, passed(1.0))
+    updated(home, None)
+    content = bytearray((home / "index.sqlite").read_bytes())
+    content[8192:-4096] = random.Random(1).randbytes(len(content) - 12288)
+    (home / "index.sqlite").write_bytes(content)
+    with pytest.raises(StoreError, match="malformed; `benchproof index rebuild` makes it anew"):
+        updated(home, None)
+    with Index(home, None) as index:
+        assert index.rebuild().added == 30
 
 
 def test_an_index_that_was_cut_off_is_one_line(home):

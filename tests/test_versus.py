@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -132,6 +133,22 @@ def test_a_table_names_metric_figures_ratio_verdict_and_reason_and_lets_no_marku
     for word in ("100.0", "1.50x [1.50, 1.50]", "slower", "lost: gone", "made at different times"):
         assert word in text
     assert msgspec.json.decode(reporter.as_json([whole]))[0]["verdicts"] == {"slower": 1, "incomparable": 1}
+
+
+def test_a_narrow_terminal_still_says_which_metric_is_what():
+    _, whole = verdicts(a_half(x=noisy()), a_half("two", x=noisy(1.5, seed=2)))
+    lines = reporter.render([whole], width=40).splitlines()
+    at = lines.index("slower: x")
+    assert lines[at + 1].split() == ["100.0", "->", lines[at + 1].split()[2], "ns"]
+    assert "1.50x [1.50, 1.50]" in lines[at + 2]
+
+
+def test_values_at_the_ends_of_what_a_float_holds_are_no_crash():
+    big, small = [1e300] * 8, [1e-300] * 8
+    for one, other, verdict in ((big, small, "faster"), (small, big, "slower")):
+        found, whole = verdicts(a_half(x=one), a_half("two", x=other))
+        assert (found["x"].verdict, found["x"].ratio) == (verdict, None)
+        assert verdict in reporter.render([whole], width=200)
 
 
 # ---- several runs ----
@@ -291,6 +308,7 @@ def test_two_runs_are_compared_and_what_is_only_in_one_is_told(home):
         (["last,last", "last,last"], ["expected each run once on a side", "2 times"]),
         ([""], ["expected a run, found nothing"]),
         (["last", "nowhere"], ["no run is called 'nowhere'"]),
+        (["last", "--targets", "host,host"], ["'host' of one run is the same on both sides"]),
         (["last", "last", "--targets", "host"], ["expected two names, BASE,NEW"]),
         (["last", "last", "--targets", "host,hots"], ["no target 'hots'", "did you mean 'host'"]),
         (["last", "last", "--targets", "host,host", "--vary", "tme"], ["unknown facet 'tme'", "did you mean 'time'"]),
@@ -313,6 +331,19 @@ def test_the_newest_run_of_a_branch_is_not_held_against_itself(tmp_path):
     done = compare(tmp_path, "branch:main", "last", "--json")
     (found,) = json.loads(done.stdout)
     assert (found["base"], found["new"]) == ("one/t", "two/t")
+
+
+@pytest.mark.parametrize("verb", ["compare", "gate", "report"])
+def test_no_verb_decides_or_shows_anything_of_a_run_that_was_changed(home, tmp_path, verb):
+    """`verify` says what is wrong with it; everything else refuses."""
+    copy = shutil.copytree(home, tmp_path / "home")
+    path = min(each for each in (copy / "runs").iterdir() if each.is_dir())
+    results = path / "results.jsonl"
+    results.write_bytes(results.read_bytes().replace(b'"iterations":', b'"iterations":1', 1))
+    command = [sys.executable, "-m", "benchproof", verb, path.name, *(["last"] if verb == "compare" else [])]
+    done = subprocess.run([*command, "--home", str(copy)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is damaged: results.jsonl is not the file that was sealed" in done.stderr
 
 
 def test_values_are_those_of_the_invocations():

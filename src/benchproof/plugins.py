@@ -11,12 +11,16 @@ from typing import Any
 
 from benchproof.errors import UsageError
 
+_SHOWN = 40
+
 
 def nearest(word: str, known: list[str]) -> str:
     """A sentence that lists what there is, the best guess first."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     guess = f"did you mean '{close[0]}'? " if close else ""
-    return f"{guess}known: {', '.join(sorted(known))}"
+    shown = sorted(known)[:_SHOWN]
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"{guess}known: {', '.join(shown)}{more}"
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,8 @@ def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Asked, int]) -> list[str
         if reason := run.envelopes[key].sections.get("machine", {}).get("accel_reason"):
             emulated.setdefault(reason, []).append(target)
     found += run.manifest.calibration.notes
-    found += _stopped_early(plan, blocks_due)
+    if run.manifest.state == "complete":
+        found += _stopped_early(plan, blocks_due)
     found += [
         f"{', '.join(names)}: emulated, not virtualised: {reason}; its figures compare with nothing native"
         for reason, names in emulated.items()

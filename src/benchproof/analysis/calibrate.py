@@ -291,7 +291,7 @@ def _side(base: Series, new: Series, better: Better) -> Side:
 
 
 def _shifts(side: Side) -> list[float]:
-    return [math.log(new / base) for base, new in side.pairs(math.inf)]
+    return [math.log(new) - math.log(base) for base, new in side.pairs(math.inf)]
 
 
 def _looks(design: Design, blocks: int) -> tuple[Look, ...]:

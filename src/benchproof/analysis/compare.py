@@ -48,6 +48,7 @@ class Design(Frozen, frozen=True, kw_only=True):
 
 
 STANDARD = Design()
+_ROUNDING = 1 + 1e-12  # of logarithms: a ratio of just the margin is within it
 _AT_THE_END = Look(0, (1 - stats.CONFIDENCE) / 2)  # of a run whose number of blocks is fixed
 
 
@@ -189,7 +190,7 @@ def pooled(runs: Sequence[Side], design: Design, *, alpha: float) -> Comparison:
     none = Comparison(verdict="undecided", margin=margin, floor=floor)
     if any(value <= 0 for each in pairs for pair in each for value in pair):
         return msgspec.structs.replace(none, reason="several runs are compared by ratios; a value is not positive")
-    shifts = [[math.log(new / base) for base, new in each] for each in pairs]
+    shifts = [[math.log(new) - math.log(base) for base, new in each] for each in pairs]
     over: bootstrap.Over = "runs like these" if len(runs) >= bootstrap.LEAST_RUNS else "these runs"
     found = bootstrap.nested(shifts, over=over, confidence=1 - alpha)
     if found.interval is None:
@@ -219,7 +220,7 @@ def _at(pairs: Sequence[tuple[float, float]], side: Side, design: Design, alpha:
     """One look at so many pairs. `alpha`: one-sided error."""
     margin, floor = _margin(side, design), side.floor
     on_ratios = all(value > 0 for pair in pairs for value in pair)
-    shifts = [math.log(new / base) if on_ratios else new - base for base, new in pairs]
+    shifts = [math.log(new) - math.log(base) if on_ratios else new - base for base, new in pairs]
     interval = stats.hodges_lehmann(shifts, confidence=1 - 2 * alpha)
     if interval is None:
         reason = _too_few(len(pairs), alpha)
@@ -238,6 +239,7 @@ def _at(pairs: Sequence[tuple[float, float]], side: Side, design: Design, alpha:
 
 
 def _verdict(interval: Interval, edge: float, better: Better) -> Verdict:
+    edge *= _ROUNDING
     if -edge <= interval.low and interval.high <= edge:
         return "same"
     if interval.low > edge or interval.high < -edge:

@@ -17,6 +17,7 @@ CONFIDENCE = 0.95
 MAD_TO_SD = 1.4826  # of normal data
 _MEAN_DEVIATION_TO_SD = 1.2533
 _FAR_OUT_SD = 3.5
+_LARGEST_LOGARITHM = 700.0  # beyond, no float holds the ratio
 _EXACT_N = 120  # beyond, the normal approximation of the rank sum is right to 4 digits
 
 
@@ -170,12 +171,14 @@ def ratio(base: Sequence[float], new: Sequence[float]) -> Interval | None:
     """`new / base` of pairs, as the Hodges-Lehmann estimate on logarithms. None if any value is not positive."""
     if any(value <= 0 for value in (*base, *new)):
         return None
-    return exponential(hodges_lehmann([math.log(after / before) for before, after in zip(base, new, strict=True)]))
+    return exponential(
+        hodges_lehmann([math.log(after) - math.log(before) for before, after in zip(base, new, strict=True)])
+    )
 
 
 def exponential(shift: Interval | None) -> Interval | None:
     """An interval of logarithms as one of ratios."""
-    if shift is None:
+    if shift is None or max(abs(shift.low), abs(shift.high)) > _LARGEST_LOGARITHM:
         return None
     low, estimate, high = map(math.exp, (shift.low, shift.estimate, shift.high))
     return Interval(estimate=estimate, low=low, high=high, confidence=shift.confidence, n=shift.n)

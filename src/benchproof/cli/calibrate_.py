@@ -72,4 +72,4 @@ def command(
     click.echo(reporter.as_json(found) if as_json else reporter.render(studied, **look()), nl=False)
     for each in found:
         click.echo(f"{each.target}: {each.reason or f'kept in {each.path}'}", err=True)
-    return 0 if any(each.studies for each in studied) else 3
+    return 0 if any(study.false or study.floors for each in studied for study in each.studies) else 3

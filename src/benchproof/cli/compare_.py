@@ -65,7 +65,7 @@ def command(
 
     def loaded(names: str, but_not: str = "") -> list[Run]:
         paths = [resolve_run(home, name, index=index, but_not=but_not) for name in _words(names)]
-        return [report.trusting(bundle.load(path), tools) for path in paths]
+        return [report.trusting(bundle.load_sealed(path), tools) for path in paths]
 
     after = loaded(new or base)
     sides = [loaded(base, after[0].manifest.run_id if new and after else ""), after]
@@ -131,6 +131,8 @@ def _pairs(reports: tuple[Report, Report], chosen: tuple[str, ...]) -> list[tupl
     for name, names, each in zip(chosen, known, reports, strict=False):
         if name not in names:
             raise UsageError(f"run {each.run_id} has no target '{name}'; {nearest(name, names)}")
+    if chosen and chosen[0] == chosen[1] and reports[0].run_id == reports[1].run_id:
+        raise UsageError(f"--targets: '{chosen[0]}' of one run is the same on both sides; name another target or run")
     if chosen:
         return [(chosen[0], chosen[1])]
     if reports[0].run_id == reports[1].run_id:

@@ -59,7 +59,7 @@ def command(
     from benchproof.store import bundle
 
     stated = policy.load(policy_file) if policy_file else None
-    judged = bundle.load(find_run(home, run))
+    judged = bundle.load_sealed(find_run(home, run))
     own_id = judged.manifest.run_id
     found = gating.judged(
         judged, stated, baseline=baseline, find=lambda name: _baseline(name, home=home, index=index, but_not=own_id)
@@ -83,11 +83,11 @@ def _baseline(name: str, *, home: Path, index: str | None, but_not: str) -> Run:
     from benchproof.store import bundle
 
     if baselines.is_spec(name) and not name.startswith("run:"):
-        return bundle.load(baselines.baseline(name, home=home, index=index, but_not=but_not, say=say))
+        return bundle.load_sealed(baselines.baseline(name, home=home, index=index, but_not=but_not, say=say))
     kind, colon, _ = name.partition(":")
     if colon and kind != "run" and not Path(name).exists():
         raise UsageError(f"unknown kind of baseline '{name}'; {nearest(f'{kind}:', list(baselines.KINDS))}")
-    return bundle.load(find_run(home, name.removeprefix("run:")))
+    return bundle.load_sealed(find_run(home, name.removeprefix("run:")))
 
 
 def _show(found: Judged, *, as_json: bool) -> None:

@@ -22,6 +22,6 @@ def command(*, run: str, form: str, home: Path, as_json: bool) -> int:
     from benchproof.store import bundle
 
     render = FORMATS.load("json" if as_json else form)
-    result = report.build(bundle.load(find_run(home, run)))
+    result = report.build(bundle.load_sealed(find_run(home, run)))
     click.echo(terminal(result) if form == "terminal" and not as_json else render(result), nl=False)
     return 0

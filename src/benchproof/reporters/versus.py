@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from rich import box
@@ -16,6 +16,7 @@ from benchproof.analysis.versus import Compared, Versus
 from benchproof.reporters import layout
 from benchproof.reporters.terminal import escape
 
+_NARROW = 100  # columns, below which the table has no room
 _STYLES: dict[Verdict, str | None] = {
     "faster": "green",
     "slower": "red",
@@ -30,7 +31,10 @@ def render(pairs: Sequence[Versus], *, width: int = 120, color: bool = False) ->
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
     for pair in pairs:
-        console.print(_table(pair))
+        if width < _NARROW:
+            console.print("\n".join(_records(pair)), soft_wrap=True, markup=False)
+        else:
+            console.print(_table(pair))
         _below(console, pair)
     return text.getvalue()
 
@@ -38,6 +42,16 @@ def render(pairs: Sequence[Versus], *, width: int = 120, color: bool = False) ->
 def as_json(pairs: Sequence[Versus]) -> str:
     """All pairs, as one document."""
     return msgspec.json.format(msgspec.json.encode(list(pairs)), indent=1).decode() + "\n"
+
+
+def _records(pair: Versus) -> Iterator[str]:
+    """For a narrow terminal: a few short lines a metric in place of one long one."""
+    yield f"{escape(pair.new)} against {escape(pair.base)}"
+    for row in pair.rows:
+        name, unit, base, new, ratio, verdict, reason = (escape(text) for text in _texts(pair, row))
+        yield f"{verdict}: {name}"
+        yield f"  {base} -> {new} {unit}"
+        yield from (f"  {text}" for text in (ratio, reason) if text)
 
 
 def _table(pair: Versus) -> Table:

@@ -196,6 +196,22 @@ def load(path: Path) -> Run:
     )
 
 
+def load_sealed(path: Path) -> Run:
+    """A run that is what its manifest says: what a decision may be made from. Raises StoreError for any other."""
+    run = load(path)
+    if run.manifest.format != FORMAT:
+        raise StoreError(f"'{path}': expected format {FORMAT}, found {run.manifest.format}")
+    if encoded(run.manifest) != (path / MANIFEST).read_bytes() or seal_of(run.manifest) != run.manifest.seal:
+        raise StoreError(f"'{path}' is damaged: {MANIFEST} is not as it was sealed")
+    if run.manifest.state == "complete":
+        for name in (RESULTS, WARMUPS, ENVELOPE):
+            if run.manifest.files.get(name) != _sha256(path / name):
+                raise StoreError(f"'{path}' is damaged: {name} is not the file that was sealed")
+    elif not all(fits for name in (RESULTS, WARMUPS) for _, fits in read_lines(path / name)):
+        raise StoreError(f"'{path}' is damaged: a line of its results is not as it was recorded")
+    return run
+
+
 def _refuse_missing_envelopes(path: Path, found: _Envelopes) -> None:
     for target, key in found.targets.items():
         if key not in found.envelopes:

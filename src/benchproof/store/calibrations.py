@@ -7,6 +7,7 @@ the machine that only follow from that build are left out. What does not fit is 
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +40,8 @@ def write(home: Path, calibration: Calibration) -> Path:
 def load(path: Path) -> Calibration:
     """Raises StoreError for what is none."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would be waited for without end
+            raise StoreError(f"'{path}' is no calibration: not a regular file; remove it")
         found = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"'{path}' is no calibration: {error}; remove it and calibrate again") from error

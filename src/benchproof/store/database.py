@@ -26,7 +26,7 @@ _WRITES = "benchproof_writes"
 _LOCK_WAIT_S = 120
 _ADVISORY_LOCK = 0x62656E63  # of our writers, in PostgreSQL
 _PRAGMAS = ("synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY")
-_NO_DATABASE = "not a database"  # SQLite's words
+_BROKEN = ("not a database", "malformed")  # SQLite's words
 
 TABLES = MetaData()
 META = Table(
@@ -152,7 +152,7 @@ class Database:
             yield
         except DBAPIError as error:
             said = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
-            hint = "; `benchproof index rebuild` makes it anew" if _NO_DATABASE in said else ""
+            hint = "; `benchproof index rebuild` makes it anew" if any(each in said for each in _BROKEN) else ""
             raise StoreError(f"the index '{self.name}' cannot be used: {said}{hint}") from error
 
     def prepare(self) -> None:
@@ -168,16 +168,21 @@ class Database:
             )
 
     def clear_unusable(self) -> None:
-        """Take away what `prepare` would refuse: tables of another schema, a file that is no database."""
-        try:
-            found = self._schema()
-        except DBAPIError as error:
-            if self._file is None or _NO_DATABASE not in str(error.orig):
-                raise
+        """Take away what `prepare` would refuse: tables of another schema, a file that is broken or no database."""
+        if self._file is not None and not self._is_sound():
             self._remove(self._file)
-            return
-        if found not in {None, SCHEMA}:
+        elif self._schema() not in {None, SCHEMA}:
             self._drop()
+
+    def _is_sound(self) -> bool:
+        """Of a file of SQLite: whether every page of it can be read."""
+        try:
+            with self.reading() as connection:
+                return bool(connection.execute(sql.text("PRAGMA quick_check(1)")).scalar() == "ok")
+        except DBAPIError as error:
+            if not any(each in str(error.orig) for each in _BROKEN):
+                raise
+            return False
 
     def _schema(self) -> str | None:
         """None: there are no tables of ours."""
