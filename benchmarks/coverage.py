@@ -44,7 +44,7 @@ _RESAMPLED: tuple[tuple[str, Callable[..., Coverage], dict[str, Any]], ...] = (
 
 
 def study() -> list[Row]:
-    """Some minutes of one CPU."""
+    """A quarter of an hour of one CPU."""
     return _rows(experiments=4000, resampled=4000, series=4000)
 
 
