@@ -174,7 +174,7 @@ def test_five_runs_on_a_new_level_confirm_it():
 def test_a_short_series_is_undecided_whatever_it_holds(n):
     found = trend_of(noisy((100, n // 2), (200, n - n // 2)))
     assert (found.verdict, found.newest.changes) == ("undecided", ())
-    assert found.newest.reason == f"{n} runs, change points need 30"
+    assert found.newest.reason == f"{n} {'run' if n == 1 else 'runs'}, change points need 30"
     assert trend.exit_status([found]) == 3
 
 

@@ -9,6 +9,7 @@ from benchproof.analysis.trend import Change, Point, Stretch, Trend
 from benchproof.errors import one_line
 from benchproof.reporters import layout
 
+_LONGEST = 60  # of a name that has its place in the table
 _HEAD = ("target", "metric", "runs", "verdict", "expected next")
 _LONGEST = 100  # of a fact
 
@@ -17,9 +18,15 @@ def render(trends: Sequence[Trend]) -> str:
     """The table, and a sentence of totals."""
     rows: list[tuple[tuple[str, ...], list[str]]] = [(_HEAD, [])]
     rows += [(_row(each, trends), list(_below(each))) for each in trends]
-    widths = [max(len(row[column]) for row, _ in rows) for column in range(len(_HEAD))]
+    widths = [
+        max((len(row[column]) for row, _ in rows if len(row[column]) <= _LONGEST), default=0)
+        for column in range(len(_HEAD))
+    ]
     lines = []
     for row, below in rows:
+        if len(row[1]) > _LONGEST:  # the parameters of an import may fill a screen
+            lines.append(row[1])
+            row = (row[0], "", *row[2:])  # noqa: PLW2901 - the same line, without the name
         lines.append("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
         lines += [f"    {line}" for line in below]
     return "\n".join([*lines, "", _totals(trends), ""])
