@@ -39,9 +39,19 @@ def target(host_probe, tmp_path_factory):
 
 def counted(target, name: str) -> Observation:
     benchmark = BENCHMARKS.load(name)()
-    observation = benchmark.run(target)
+    observation = tried(benchmark, target, 2 if name == "timer.wake" else 0)
     assert list(benchmark.verify(observation)) == []
     return observation
+
+
+def tried(benchmark, target, retries: int) -> Observation:
+    """As a run does: of timer.wake, the only case in which a guest sleeps, 1 pair of 100 is invalid (decision 0006)."""
+    try:
+        return benchmark.run(target)
+    except LabInvalid:
+        if not retries:
+            raise
+        return tried(benchmark, target, retries - 1)
 
 
 def instructions(target, name: str = "syscall.getpid") -> float:
