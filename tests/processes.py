@@ -23,6 +23,15 @@ _FOREVER_NS = str(3600 * 10**9)
 _INSIDE = "/work"
 
 
+def own_bytes(pid: int) -> int:
+    """Not Pss: all test processes of this machine share the pages of the probe. 0 of a process that ended meanwhile."""
+    try:
+        words = Path(f"/proc/{pid}/smaps_rollup").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(words[words.index("Private_Dirty:") + 1]) << 10 if words else 0
+
+
 def blocks(path: Path) -> int:
     return path.stat().st_blocks * 512
 
@@ -72,9 +81,7 @@ class ProcessInstance(FolderInstance):
 
     def footprint(self) -> Footprint:
         files = (self._folder, *self._folder.iterdir())
-        rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text().split() for pid in self.pids]
-        # not Pss: all test processes of this machine share the pages of the probe
-        memory_bytes = sum(int(words[words.index("Private_Dirty:") + 1]) << 10 for words in rollups)
+        memory_bytes = sum(map(own_bytes, self.pids))
         match self._target.fault:
             case "holds nothing":
                 return Footprint(processes=(), files=(), memory_bytes=memory_bytes, disk_bytes=0)
