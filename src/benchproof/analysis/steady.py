@@ -34,6 +34,7 @@ from benchproof.model import Better, Frozen
 Kind = Literal["flat", "warm-up", "slow-down", "no steady state", "too short"]
 Relation = Literal["same", "slower", "faster"]
 
+_UNTOLD_SHARE = 1 / 4
 LEAST_SAMPLES = 20  # with fewer, correlated noise and a warm-up cannot be told apart
 LEAST_SHARE = 0.25  # of the samples, for the steady part: 500 of 2,000 in the paper
 DISTURBED_SHARE = 0.25  # of the samples may leave the level and come back to it
@@ -84,14 +85,18 @@ def together(found: Iterable[Steady]) -> Together:
 
 
 def notes(found: Together) -> tuple[str, ...]:
-    """What a reader of the number must know: nothing, where all invocations were flat."""
+    """What a reader of the number must know; nothing of a kind that at most a quarter of the invocations are."""
     many = sum(found.invocations.values())
     words: dict[Kind, str] = {
         "warm-up": f"were still warming up: {found.left_out} of {found.samples} samples are left out",
         "slow-down": "slowed down: all samples count",
         "no steady state": "reached no steady state: all samples count",
     }
-    told = [(found.invocations[kind], text) for kind, text in words.items() if kind in found.invocations]
+    told = [
+        (count, text)
+        for kind, text in words.items()
+        if (count := found.invocations.get(kind, 0)) > many * _UNTOLD_SHARE
+    ]
     return tuple(f"{count} of {many} invocation{'s' if many > 1 else ''} {text}" for count, text in told)
 
 
