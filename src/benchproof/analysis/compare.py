@@ -179,7 +179,7 @@ def _not_held(comparison: Comparison, many: int, fdr: float) -> str:
 def pooled(runs: Sequence[Side], design: Design, *, alpha: float) -> Comparison:
     """One metric of the same two targets in several runs, each interleaved: a nested design, by hierarchical bootstrap.
 
-    From ten runs on it speaks of runs like these, below of these alone, and says which. `alpha`: two-sided error.
+    From twelve runs on it speaks of runs like these, below of these alone, and says which. `alpha`: two-sided error.
     Needs numpy.
     """
     from benchproof.analysis import bootstrap  # noqa: PLC0415 - numpy, for those who ask

@@ -79,8 +79,8 @@ def command(
 ) -> int:
     """Measure: every case once a block, in random order, each answer checked; print the matrix.
 
-    Exit status 0 if every answer was right and every gate of the plan was met, 1 if one was not, 3 if nothing could
-    be measured.
+    Exit status 0 if every answer was right and every gate of the plan was met, 1 if one was not, 3 if nothing could be
+    measured or a gate is undecided.
     """
     from benchproof import report, runner
     from benchproof.cli.progress import Progress
