@@ -35,6 +35,7 @@ _FACET_OF: dict[str, Facet] = {
 }
 _EMULATION = "execution"
 _EXPLANATION = "_reason"  # says why another fact is as it is, and changes no number itself
+_LABEL = "_label"  # what every report has to say beside the target's name: a debug build, mitigations that are off
 _SYS_CPU = Path("/sys/devices/system/cpu")
 DECLARED_AUTHORITY = {"capabilities": "none", "no_new_privileges": "yes"}
 
@@ -74,6 +75,13 @@ def fingerprint(envelope: Envelope) -> str:
 def section_hashes(envelope: Envelope) -> dict[str, str]:
     """One hash a section, so that a reader sees at a glance which one differs."""
     return {name: _hash(facts) for name, facts in envelope.sections.items()}
+
+
+def labels(envelope: Envelope) -> tuple[str, ...]:
+    """What a reader has to know of this target before any of its numbers; a fact `..._label` in any section."""
+    return tuple(
+        value for facts in envelope.sections.values() for fact, value in facts.items() if fact.endswith(_LABEL)
+    )
 
 
 def differences(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> tuple[Difference, ...]:

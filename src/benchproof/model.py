@@ -79,7 +79,7 @@ class Invalid(_Tagged, frozen=True, tag="invalid"):
 
 
 class Unverified(_Tagged, frozen=True, tag="unverified"):
-    """Imported from another tool: shown, but never a baseline."""
+    """Stated by another tool, or by a system without evidence: shown, but never a baseline."""
 
     source: str
     measurements: tuple[Measurement, ...]
@@ -93,6 +93,7 @@ class Observation(Frozen, frozen=True):
 
     measurements: tuple[Measurement, ...]
     evidence: dict[str, str]
+    unverified: str = ""  # who states these numbers, where nothing that an oracle could read came with them
 
 
 class Noise(Frozen, frozen=True):
@@ -169,6 +170,23 @@ class Lab:
         self.probe = probe  # for this host's architecture; also the supervisor of everything we start
 
 
+class Reported(Frozen, frozen=True, kw_only=True):
+    """What a system that measures itself said of one benchmark, whole and undamaged, but not yet judged.
+
+    `warmups` and `samples` are the elapsed `unit`s of `iterations` operations each; evidence is in its own words.
+    """
+
+    name: str  # as the system calls it
+    mechanism: str  # what it says that it really times
+    unit: Unit  # ns, instructions or cycles
+    clock: Clock
+    iterations: int
+    warmups: tuple[float, ...]
+    samples: tuple[float, ...]
+    evidence: dict[str, str]
+    source: str = ""  # the dialect, where it has no evidence at all: the numbers are nobody's but the system's
+
+
 class Footprint(Frozen, frozen=True, kw_only=True):
     """What one started instance holds of the host; all of it must be gone when the instance is."""
 
@@ -192,6 +210,14 @@ class Instance(Protocol):
 
     def get(self, path: str) -> bytes:
         """The content of a file inside. Raises TargetFailed if it cannot be read."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A started target in which nothing can be run: it measures itself and says so on its console."""
+
+    def report(self, name: str, *, timeout_s: float) -> Reported:
+        """What it says of the benchmark that it calls `name`. Raises InvocationError where it is no whole answer."""
 
 
 class Target(Protocol):

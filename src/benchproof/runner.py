@@ -47,6 +47,7 @@ from benchproof.model import (
     Result,
     Target,
     Unsupported,
+    Unverified,
 )
 from benchproof.plan import Case, CaseKey, Limits, Plan, case_key
 from benchproof.probe import Probe, build
@@ -278,8 +279,11 @@ class Session:
 
 def judge(benchmark: Any, observation: Observation) -> Outcome:
     """The oracle's word on what was seen."""
-    violations = tuple(benchmark.verify(observation))
-    return Failed(violations=violations) if violations else Passed(measurements=observation.measurements)
+    if violations := tuple(benchmark.verify(observation)):
+        return Failed(violations=violations)
+    if observation.unverified:
+        return Unverified(source=observation.unverified, measurements=observation.measurements)
+    return Passed(measurements=observation.measurements)
 
 
 def outcome_of(error: InvocationError) -> Outcome:
