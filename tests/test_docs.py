@@ -78,10 +78,10 @@ def test_the_benchmark_in_contributing_works_as_it_stands_there(tmp_path):
     (python,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     package = tmp_path / "benchproof"
     shutil.copytree(ROOT / "src" / "benchproof", package, ignore=shutil.ignore_patterns("__pycache__"))
-    functions, _, line = c_code.partition("/* in BENCHMARKS: */ ")
-    probe = package / "probe" / "probe.c"
-    text = probe.read_text().replace("static const struct benchmark {", functions + "static const struct benchmark {")
-    probe.write_text(text.replace("} BENCHMARKS[] = {\n", "} BENCHMARKS[] = {\n    " + line))
+    functions, _, line = c_code.partition("/* in PRIMITIVES: */ ")
+    probe = package / "probe" / "primitives.c"
+    table = "const struct benchmark PRIMITIVES[] = {\n"
+    probe.write_text(probe.read_text().replace(table, functions + table + "    " + line))
     (package / "benchmarks" / "primitive" / "dup.py").write_text(python)
     table = package / "benchmarks" / "__init__.py"
     table.write_text(

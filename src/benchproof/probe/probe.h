@@ -1,4 +1,4 @@
-/* What probe.c (benchmarks) and agent.c (supervisor, guest init, self-tests) share. */
+/* What is shared by probe.c (measuring), primitives.c (what is measured) and agent.c (supervisor, guest init, self-tests). */
 #ifndef BENCHPROOF_PROBE_H
 #define BENCHPROOF_PROBE_H
 
@@ -17,6 +17,47 @@ enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_
 uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
 _Noreturn void die(const char *what); /* prints `what` and errno on stderr, exit status 70 */
 void write_all(int fd, const void *data, size_t size);
+
+#define NS_PER_S 1000000000ull
+
+extern struct state {
+    const char *program;          /* our own path, for fork_exec */
+    const char *dir;              /* where a tmpfs is looked for first; NULL: the usual places */
+    uint64_t samples, warmups, sample_ns, budget_ns, fixed_iterations, size;
+    const char *inject_text;      /* the delay as it was asked for; NULL: none */
+    uint64_t inject_ps, inject_instructions;
+
+    uint64_t injected_operations; /* those of the batches that were made slower */
+    uint64_t lingered_ns;         /* what their delays took together */
+
+    uint64_t operations;          /* executed so far, calibration and warm-up included */
+    uint64_t failures;            /* operations whose result was not the expected one */
+    uint64_t sum;                 /* what the operations returned or carried, added up */
+    uint64_t own_elapsed_ns;      /* set by a benchmark whose time is not that of the loop */
+
+    int fd, partner_fd, control_fd;
+    pid_t partner;
+    char path[256];
+    unsigned char *source, *copy;
+    struct shared { uint32_t turn; uint32_t token; uint64_t served; } *shared;
+} S;
+
+void evidence(const char *name, uint64_t value);
+void evidence_text(const char *name, const char *value);
+_Noreturn void unsupported(const char *reason); /* ends the program: the system lacks this, errno says why */
+uint64_t now_ns(void);
+pid_t fork_or_die(void); /* the child dies with us */
+int exit_status_of(pid_t pid); /* waits; -1 for a signal */
+
+/* A benchmark is three functions: prepare, batch (the only timed part), finish (says what there is as evidence). */
+struct benchmark {
+    const char *name;
+    void (*prepare)(void);
+    void (*batch)(uint64_t iterations);
+    void (*finish)(void);
+    uint64_t granule; /* a batch is a multiple of as many operations, so that all batches do the same work */
+};
+extern const struct benchmark PRIMITIVES[]; /* primitives.c; each table ends with a benchmark without a name */
 
 int serve_as_init(void);
 int supervise(int lifeline_fd, char **argv);
