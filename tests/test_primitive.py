@@ -13,11 +13,13 @@ import pytest
 from benchproof import probe, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
-from benchproof.model import Failed, Invalid, Outcome, Passed, Target
+from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
 from benchproof.quantities import Duration
 from benchproof.targets import KINDS
 from benchproof.targets.fake import Fake
 from conftest import completed, lab_in, transcript, why_unusable
+
+TIMED = SUITES["primitive"] + SUITES["translated"]  # by the probe
 
 
 def tiny(name: str) -> Any:
@@ -57,9 +59,12 @@ def started(request, host_probe, tmp_path_factory) -> Iterator[Target]:
         yield Started(instance)
 
 
-@pytest.mark.parametrize("name", SUITES["primitive"])
+@pytest.mark.parametrize("name", TIMED)
 def test_the_tiny_size_passes_with_verified_samples(started, name):
     found = outcome(tiny(name), started)
+    if name == "ring.nop" and isinstance(found, Unsupported):  # gVisor has no such call, a container may forbid it
+        assert "io_uring_setup" in found.reason
+        return
     assert isinstance(found, Passed), found
     (measurement,) = found.measurements
     assert measurement.metric.startswith(f"{name}.")
@@ -76,7 +81,7 @@ def faulty(request, tmp_path_factory) -> Target:
     return kind(kind.Settings(), lab_in(tmp_path_factory.mktemp("faulty"), built.path))
 
 
-@pytest.mark.parametrize("name", SUITES["primitive"])
+@pytest.mark.parametrize("name", TIMED)
 def test_every_oracle_notices_skipped_work_and_wrong_answers(faulty, name):
     found = outcome(tiny(name), faulty)
     assert isinstance(found, Failed), found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from benchproof.plugins import Table
 
 _PRIMITIVE = "benchproof.benchmarks.primitive"
+_TRANSLATED = "benchproof.benchmarks.translated"
 _LIFECYCLE = "benchproof.benchmarks.lifecycle"
 BENCHMARKS = Table(
     group="benchproof.benchmarks",
@@ -29,6 +30,11 @@ BENCHMARKS = Table(
         "memory.mprotect": f"{_PRIMITIVE}.mprotect:Mprotect",
         "memory.memcpy": f"{_PRIMITIVE}.memcpy:Memcpy",
         "timer.wake": f"{_PRIMITIVE}.timer_wake:TimerWake",
+        "ring.nop": f"{_TRANSLATED}.ring_nop:RingNop",
+        "ipc.eventfd_pingpong": f"{_TRANSLATED}.eventfd_pingpong:EventfdPingpong",
+        "ipc.tcp_pingpong": f"{_TRANSLATED}.tcp_pingpong:TcpPingpong",
+        "file.reread": f"{_TRANSLATED}.reread:Reread",
+        "file.map_read": f"{_TRANSLATED}.map_read:MapRead",
         "lifecycle.provision": f"{_LIFECYCLE}.provision:Provision",
         "lifecycle.exec_ready": f"{_LIFECYCLE}.exec_ready:ExecReady",
         "lifecycle.exec": f"{_LIFECYCLE}.exec:Exec",
@@ -47,5 +53,5 @@ BENCHMARKS = Table(
 )
 SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
-    for tier in ("primitive", "lifecycle")
+    for tier in ("primitive", "translated", "lifecycle")
 }

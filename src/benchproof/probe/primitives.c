@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -16,21 +15,14 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TMPFS_MAGIC 0x01021994
-#define PAGE 4096u
-#define CHUNK 4096u
 #define FAULT_PAGES 256u          /* pages of one mapping in memory.mmap_fault: 1 MiB */
 #define WAKE_NS 50000u            /* how far ahead timer.wake sets its deadline */
-#define FILE_BYTES 4242u          /* size of the file that stat and open_close look at */
-#define PARTNER_PATIENCE_S 10     /* a partner process that is silent for longer is lost */
 
 /* syscall.getpid: the raw system call; a libc may answer from memory without entering the kernel. */
 
@@ -138,267 +130,6 @@ static void write_null_batch(uint64_t n)
         S.failures += put != 1;
         S.sum += (uint64_t)put;
     }
-}
-
-/* syscall.stat, syscall.open_close: a file of known size and content on a tmpfs */
-
-static void make_file(void)
-{
-    const char *places[] = { S.dir, getenv("BENCHPROOF_TMPFS"), "/dev/shm", "/tmp", "/run" };
-    struct statfs fs;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (!places[i] || statfs(places[i], &fs) || (uint32_t)fs.f_type != TMPFS_MAGIC) continue;
-        if (chdir(places[i])) continue; /* a path of one component, wherever the tmpfs is */
-        snprintf(S.path, sizeof S.path, "benchproof-probe-%d", (int)getpid());
-        int fd = open(S.path, O_CREAT | O_EXCL | O_RDWR, 0600);
-        if (fd < 0) continue;
-        char content[FILE_BYTES];
-        memset(content, 'b', sizeof content);
-        write_all(fd, content, sizeof content - (PLANTED == WRONG_ANSWER));
-        close(fd);
-        return;
-    }
-    errno = ENOENT;
-    unsupported("no writable tmpfs at /dev/shm, /tmp or /run");
-}
-
-static void stat_prepare(void)
-{
-    make_file();
-    if (PLANTED == SKIP_WORK) unlink(S.path);
-}
-
-static void stat_batch(uint64_t n)
-{
-    struct stat status = { 0 };
-    for (uint64_t i = 0; i < n; i++) {
-        S.failures += stat(S.path, &status) != 0;
-        S.sum += (uint64_t)status.st_size;
-    }
-}
-
-static void stat_finish(void)
-{
-    unlink(S.path);
-    evidence("size_sum", S.sum);
-}
-
-static void open_close_prepare(void)
-{
-    make_file();
-    if ((S.fd = open("/dev/null", O_RDONLY)) < 0) die("/dev/null");
-    close(S.fd); /* S.fd: the number that every open must get */
-    if (PLANTED == SKIP_WORK) unlink(S.path);
-}
-
-static void open_close_batch(uint64_t n)
-{
-    for (uint64_t i = 0; i < n; i++) {
-        int fd = open(S.path, O_RDONLY);
-        S.failures += fd != S.fd;
-        S.failures += close(fd) != 0;
-    }
-}
-
-static void open_close_finish(void)
-{
-    char content[FILE_BYTES + 1] = "";
-    int fd = open(S.path, O_RDONLY);
-    ssize_t size = fd < 0 ? 0 : read(fd, content, sizeof content);
-    unlink(S.path);
-    evidence("descriptors_left_open", (uint64_t)(fd < 0 ? 0 : fd - S.fd));
-    evidence("content_crc32", crc32_of(0, content, size > 0 ? (size_t)size : 0));
-}
-
-/* ipc.pipe: another process writes numbered 4 KiB chunks, this one reads and adds up every word */
-
-static void fill_chunk(uint64_t *chunk)
-{
-    for (uint64_t i = 0; i < CHUNK / 8; i++) chunk[i] = (i + 1) * 0x9E3779B97F4A7C15ull;
-}
-
-static _Noreturn void pipe_writer(int control, int data)
-{
-    uint64_t chunk[CHUNK / 8], number = 0, n;
-    fill_chunk(chunk);
-    while (read(control, &n, sizeof n) == (ssize_t)sizeof n)
-        for (uint64_t i = 0; i < n; i++) {
-            if (PLANTED == SKIP_WORK && number == 1) _exit(0);
-            chunk[0] = number++;
-            if (PLANTED == WRONG_ANSWER && number == 1) ((char *)chunk)[1000] ^= 1;
-            write_all(data, chunk, sizeof chunk);
-        }
-    _exit(0);
-}
-
-static void pipe_prepare(void)
-{
-    int data[2], control[2];
-    if (pipe(data) || pipe(control)) unsupported("pipe");
-    if ((S.partner = fork_or_die()) == 0) {
-        close(data[0]), close(control[1]);
-        pipe_writer(control[0], data[1]);
-    }
-    close(data[1]), close(control[0]);
-    S.fd = data[0], S.control_fd = control[1];
-}
-
-static int read_whole(int fd, void *buffer, size_t size)
-{
-    for (size_t got = 0; got < size;) {
-        ssize_t n = read(fd, (char *)buffer + got, size - got);
-        if (n <= 0) return -1;
-        got += (size_t)n;
-    }
-    return 0;
-}
-
-static void pipe_batch(uint64_t n)
-{
-    uint64_t chunk[CHUNK / 8];
-    write_all(S.control_fd, &n, sizeof n);
-    for (uint64_t i = 0; i < n; i++) {
-        if (read_whole(S.fd, chunk, sizeof chunk)) { S.failures += n - i; return; }
-        for (size_t word = 0; word < CHUNK / 8; word++) S.sum += chunk[word];
-    }
-}
-
-static void pipe_finish(void)
-{
-    close(S.control_fd);
-    evidence("word_sum", S.sum);
-    evidence("writer_exit_status", (uint64_t)exit_status_of(S.partner));
-}
-
-/* ipc.*_pingpong: the partner adds one to each token; one operation is one round trip */
-
-static uint64_t answer_to(uint64_t token) { return token + (PLANTED == WRONG_ANSWER ? 2 : 1); }
-
-static _Noreturn void echo_partner(int in, int out)
-{
-    uint64_t token;
-    for (S.shared->served = 0; read_whole(in, &token, sizeof token) == 0; S.shared->served++) {
-        if (PLANTED == SKIP_WORK && S.shared->served == 1) _exit(0);
-        token = answer_to(token);
-        write_all(out, &token, sizeof token);
-    }
-    _exit(0);
-}
-
-static void share_page(void)
-{
-    S.shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (S.shared == MAP_FAILED) unsupported("shared anonymous mapping");
-}
-
-/* ours: our two ends (read, write); theirs: the partner's */
-static void start_echo(int ours[2], int theirs[2])
-{
-    signal(SIGPIPE, SIG_IGN);
-    if ((S.partner = fork_or_die()) == 0) {
-        close(ours[0]);
-        if (ours[1] != ours[0]) close(ours[1]);
-        echo_partner(theirs[0], theirs[1]);
-    }
-    close(theirs[0]);
-    if (theirs[1] != theirs[0]) close(theirs[1]);
-    S.fd = ours[0], S.partner_fd = ours[1];
-}
-
-static void pipe_pingpong_prepare(void)
-{
-    int there[2], back[2];
-    share_page();
-    if (pipe(there) || pipe(back)) unsupported("pipe");
-    start_echo((int[2]){ back[0], there[1] }, (int[2]){ there[0], back[1] });
-}
-
-static void unix_pingpong_prepare(void)
-{
-    int ends[2];
-    share_page();
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) unsupported("socketpair(AF_UNIX)");
-    start_echo((int[2]){ ends[0], ends[0] }, (int[2]){ ends[1], ends[1] });
-}
-
-static void echo_batch(uint64_t n)
-{
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t token = S.sum, answer = 0;
-        if (write(S.partner_fd, &token, sizeof token) != (ssize_t)sizeof token) { S.failures += n - i; return; }
-        if (read_whole(S.fd, &answer, sizeof answer)) { S.failures += n - i; return; }
-        S.failures += answer != token + 1;
-        S.sum++;
-    }
-}
-
-static void pingpong_evidence(void)
-{
-    evidence("partner_exit_status", (uint64_t)exit_status_of(S.partner));
-    evidence("round_trips", S.sum);
-    evidence("partner_served", S.shared->served);
-}
-
-static void echo_finish(void)
-{
-    close(S.fd);
-    if (S.partner_fd != S.fd) close(S.partner_fd);
-    pingpong_evidence();
-}
-
-enum { OUR_TURN = 0, THEIR_TURN = 1, OVER = 2 };
-
-static long futex(uint32_t *word, int operation, uint32_t value)
-{
-    struct timespec patience = { .tv_sec = PARTNER_PATIENCE_S };
-    return syscall(SYS_futex, word, operation, value, operation == FUTEX_WAIT ? &patience : NULL, NULL, 0);
-}
-
-static void pass_turn(uint32_t to)
-{
-    __atomic_store_n(&S.shared->turn, to, __ATOMIC_SEQ_CST);
-    futex(&S.shared->turn, FUTEX_WAKE, 1);
-}
-
-/* Returns the turn that came, or `not_this` when the partner let our patience run out. */
-static uint32_t await_turn(uint32_t not_this)
-{
-    uint32_t turn;
-    while ((turn = __atomic_load_n(&S.shared->turn, __ATOMIC_SEQ_CST)) == not_this)
-        if (futex(&S.shared->turn, FUTEX_WAIT, not_this) && errno != EAGAIN && errno != EINTR) return not_this;
-    return turn;
-}
-
-static void futex_pingpong_prepare(void)
-{
-    share_page();
-    if (futex(&S.shared->turn, FUTEX_WAKE, 1) < 0) unsupported("futex");
-    if ((S.partner = fork_or_die()) == 0) {
-        while (await_turn(OUR_TURN) == THEIR_TURN) {
-            if (PLANTED == SKIP_WORK && S.shared->served == 1) { S.shared->turn = OVER; _exit(1); }
-            S.shared->token = (uint32_t)answer_to(S.shared->token);
-            S.shared->served++;
-            pass_turn(OUR_TURN);
-        }
-        _exit(0);
-    }
-}
-
-static void futex_pingpong_batch(uint64_t n)
-{
-    for (uint64_t i = 0; i < n; i++) {
-        uint32_t token = S.shared->token = (uint32_t)S.sum;
-        pass_turn(THEIR_TURN);
-        if (await_turn(THEIR_TURN) != OUR_TURN) { S.failures += n - i; return; }
-        S.failures += S.shared->token != token + 1;
-        S.sum++;
-    }
-}
-
-static void futex_pingpong_finish(void)
-{
-    pass_turn(OVER);
-    pingpong_evidence();
 }
 
 /* process.*: each child ends with a status that nothing but the work could give; S.sum counts those that did */
@@ -593,12 +324,6 @@ const struct benchmark PRIMITIVES[] = {
     { "syscall.getpid", nothing, getpid_batch, getpid_finish, 1 },
     { "syscall.read_null", read_null_prepare, read_null_batch, device_evidence, 1 },
     { "syscall.write_null", write_null_prepare, write_null_batch, device_evidence, 1 },
-    { "syscall.stat", stat_prepare, stat_batch, stat_finish, 1 },
-    { "syscall.open_close", open_close_prepare, open_close_batch, open_close_finish, 1 },
-    { "ipc.pipe", pipe_prepare, pipe_batch, pipe_finish, 1 },
-    { "ipc.pipe_pingpong", pipe_pingpong_prepare, echo_batch, echo_finish, 1 },
-    { "ipc.unix_pingpong", unix_pingpong_prepare, echo_batch, echo_finish, 1 },
-    { "ipc.futex_pingpong", futex_pingpong_prepare, futex_pingpong_batch, futex_pingpong_finish, 1 },
     { "process.fork_exit", nothing, fork_exit_batch, children_finish, 1 },
     { "process.fork_exec", nothing, fork_exec_batch, children_finish, 1 },
     { "process.thread_create", nothing, thread_create_batch, threads_finish, 1 },

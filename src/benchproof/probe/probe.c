@@ -182,7 +182,7 @@ int exit_status_of(pid_t pid)
 
 /* ---- measuring one benchmark ---- */
 
-static const struct benchmark *const TABLES[] = { PRIMITIVES };
+static const struct benchmark *const TABLES[] = { PRIMITIVES, FILES, IPC, RINGS };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 static uint64_t whole_batches(const struct benchmark *benchmark, uint64_t n)

@@ -1,4 +1,4 @@
-/* What is shared by probe.c (measuring), primitives.c (what is measured) and agent.c (supervisor, guest init, self-tests). */
+/* What is shared by probe.c (measuring), primitives.c and its like (what is measured) and agent.c (supervisor, guest init, self-tests). */
 #ifndef BENCHPROOF_PROBE_H
 #define BENCHPROOF_PROBE_H
 
@@ -19,6 +19,7 @@ _Noreturn void die(const char *what); /* prints `what` and errno on stderr, exit
 void write_all(int fd, const void *data, size_t size);
 
 #define NS_PER_S 1000000000ull
+#define PAGE 4096u
 
 extern struct state {
     const char *program;          /* our own path, for fork_exec */
@@ -57,7 +58,8 @@ struct benchmark {
     void (*finish)(void);
     uint64_t granule; /* a batch is a multiple of as many operations, so that all batches do the same work */
 };
-extern const struct benchmark PRIMITIVES[]; /* primitives.c; each table ends with a benchmark without a name */
+/* Of primitives.c, files.c, ipc.c, ring.c; each ends with a benchmark without a name. */
+extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[];
 
 int serve_as_init(void);
 int supervise(int lifeline_fd, char **argv);
