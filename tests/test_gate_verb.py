@@ -542,7 +542,7 @@ def test_what_was_imported_is_refused_unless_the_policy_trusts_its_tool(gate, tm
     lines = table(LATENCY, statistic="max", limit="< 1 s")
     status, found, _ = gate(text=lines)
     assert status == 1
-    assert "unverified: imported from hyperfine 1.19, not verified" in found["gates"][0]["reason"]
+    assert "unverified: stated by hyperfine 1.19, not verified" in found["gates"][0]["reason"]
     assert gate(text='trust = ["pyperf"]\n' + lines)[0] == 1
     status, found, _ = gate(text='trust = ["hyperfine"]\n' + lines)
     assert (status, found["gates"][0]["verdict"]) == (0, "met")

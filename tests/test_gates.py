@@ -143,8 +143,8 @@ IMPORTED = Unverified(source="hyperfine", measurements=(measured(5.0),))
         ([GOOD, Failed(violations=("wrong sum",)), GOOD], "failed: wrong sum (1 of 3)"),
         ([GOOD, Unsupported(reason="no call"), GOOD], "unsupported: no call (1 of 3)"),
         ([Unsupported(reason="no call", missing="Linux")], "unsupported: no call; to get it: Linux"),
-        ([IMPORTED], "unverified: imported from hyperfine, not verified"),
-        ([GOOD, IMPORTED], "unverified: imported from hyperfine, not verified (1 of 2)"),
+        ([IMPORTED], "unverified: stated by hyperfine, not verified"),
+        ([GOOD, IMPORTED], "unverified: stated by hyperfine, not verified (1 of 2)"),
     ],
 )
 @pytest.mark.parametrize("limit", ["< 1 s", None], ids=["limit", "must pass"])
@@ -407,7 +407,7 @@ def test_a_terminal_shows_gate_figure_limit_margin_and_verdict():
     lines = FORMATS.load("terminal")(reported(MET, judged(a_gate(None, mode="review"), IMPORTED))).splitlines()
     assert "gates: 1 met, 1 review" in lines
     assert any(re.fullmatch(" *b +t +max +11.50 MB +< 12 MB +[+]4.2% +met *", line) for line in lines)
-    assert any("must pass" in line and "review" in line and "unverified: imported" in line for line in lines)
+    assert any("must pass" in line and "review" in line and "unverified: stated" in line for line in lines)
 
 
 def test_a_terminal_says_a_long_reason_once_for_gates_in_a_row():

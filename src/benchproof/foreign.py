@@ -128,8 +128,15 @@ def _as_stored(results: tuple[Result, ...]) -> tuple[Result, ...]:
 def build(run: Run, origin: Origin) -> Report:
     """Every figure of an imported run, each marked as not verified unless the user trusts its tool."""
     columns = tuple(
-        Column(target=target, reference=target, envelope=run.target_envelopes.get(target, ""), context=())
+        Column(
+            target=target,
+            reference=target,
+            envelope=key,
+            context=(),
+            labels=envelope.labels(run.envelopes[key]) if key else (),
+        )
         for target in dict.fromkeys(each.target for each in run.results)
+        for key in [run.target_envelopes.get(target, "")]
     )
     cases = [(each.target, each.benchmark, each.parameters, each.tier) for each in run.results]
     rows = matrix.rows(cases, [_as_passed(each) for each in run.results], columns)

@@ -68,6 +68,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
             [column for column in columns if column.exact == exact],
             plan.run.design,
             calibrate.floors(run.manifest.calibration, plan.references),
+            {case.name: case.benchmark.definition.mechanism for case in plan.cases},
         )
     )
     due = matrix.blocks_due(rows, columns, plan.run.design, plan.run.blocks)
@@ -198,7 +199,14 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
         context = tuple(str(each) for each in envelope.differences(base, new, vary=plan.run.vary) if not each.allowed)
     else:
         context = ("one of the two could not be started and is not described",)
-    return Column(target=target, reference=reference, envelope=keys[1], context=context, exact=target in plan.exact)
+    return Column(
+        target=target,
+        reference=reference,
+        envelope=keys[1],
+        context=context,
+        exact=target in plan.exact,
+        labels=envelope.labels(run.envelopes[keys[1]]) if keys[1] else (),
+    )
 
 
 def _systems(run: Run, plan: Plan) -> list[widths.System]:

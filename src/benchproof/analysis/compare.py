@@ -73,6 +73,7 @@ class Comparison(Frozen, frozen=True, kw_only=True):
     p: float | None = None  # two-sided, of "the ratio is within the margin"
     difference: Interval | None = None  # `new - base` in the metric's unit: of counts, and where a ratio makes no sense
     looks: tuple[Glance, ...] = ()  # that were taken, of a design that has any
+    unlike: str = ""  # what each side really times, where that is not the same: no ratio is told without it
 
 
 def incomparable(reason: str) -> Comparison:

@@ -87,7 +87,7 @@ def _reasons(result: Result) -> tuple[str, ...]:
         case Invalid(reason=reason):
             return (reason,)
         case Unverified(source=source):
-            return (f"imported from {source}, not verified",)
+            return (f"stated by {source}, not verified",)
         case Passed():
             return ()
     assert_never(result.outcome)

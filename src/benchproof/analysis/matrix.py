@@ -10,14 +10,15 @@ from types import MappingProxyType
 
 import msgspec
 
-from benchproof.analysis import invocations, quantiles, stats, steady
+from benchproof.analysis import invocations, stats
+from benchproof.analysis.cells import Cell, Kind, make_cell, measurements, unlike
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Asked, Question
 from benchproof.analysis.scaling import ScalingRow
-from benchproof.analysis.stats import Interval, Summary
-from benchproof.analysis.steady import Together
-from benchproof.model import Better, Facet, Frozen, Measurement, Passed, Result, Unit
+from benchproof.model import Better, Facet, Frozen, Result, Unit
+
+__all__ = ["METHOD", "Cell", "Column", "FloorKey", "Report", "Row", "Smoke", "blocks_due", "label", "rows", "unlike"]
 
 METHOD = (
     "An invocation gives one value, the median of its samples, those of a warm-up that ended left out; a cell is the "
@@ -26,9 +27,6 @@ METHOD = (
     "The verdict is faster, slower or same where the interval lies on one side of the margin or within it; claims hold "
     "among all metrics of a pair of targets after Benjamini and Hochberg."
 )
-_SHORTEST = "its batches differ, the figure is that of the shortest"
-
-
 FloorKey = tuple[Question, str, str]  # question, metric, target
 
 
@@ -40,26 +38,11 @@ class Column(Frozen, frozen=True):
     envelope: str
     context: tuple[str, ...]
     exact: bool = False  # its instructions are counted; its rows are none of those where time is measured
-
-
-class Cell(Frozen, frozen=True):
-    """One target's answer to one question. `median` in the row's base unit, only if status is passed or unverified."""
-
-    status: str  # passed | failed | unsupported | invalid | unverified | missing
-    n: int  # invocations behind the median
-    median: float | None
-    spread: float | None  # robust SD between invocations, as a share of the median
-    comparison: Comparison | None
-    notes: tuple[str, ...]
-    values: tuple[float, ...] = ()  # one an invocation, in the order of the blocks
-    summary: Summary | None = None  # of `values`
-    intervals: dict[str, Interval] = msgspec.field(default_factory=dict)  # of median and quantiles
-    duration_ns: int = 0  # of all its invocations, start and stop included, on the host's clock
-    steadiness: Together | None = None  # what the samples did within the invocations; None for counts
+    labels: tuple[str, ...] = ()  # what a reader has to know before any of its numbers: "debug build"
 
 
 class Row(Frozen, frozen=True):
-    """One metric of one benchmark with its parameters."""
+    """One metric of one benchmark with its parameters; a target that states it in another unit has a row of its own."""
 
     benchmark: str
     parameters: dict[str, object]
@@ -68,6 +51,15 @@ class Row(Frozen, frozen=True):
     unit: Unit | None  # None: no target had an answer
     better: Better | None
     cells: dict[str, Cell]
+
+
+class Smoke(Frozen, frozen=True):
+    """How one tier-0 check of a target ended; no figure of the target is kept where one did not go well."""
+
+    target: str
+    benchmark: str
+    status: str  # passed | failed | unsupported | invalid
+    words: str  # why, or what was seen
 
 
 class Report(Frozen, frozen=True):
@@ -94,6 +86,7 @@ class Report(Frozen, frozen=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     method: str = METHOD
     scaling: tuple[ScalingRow, ...] = ()  # of workloads that were asked at several widths
+    smokes: tuple[Smoke, ...] = ()
 
 
 def label(blocks: int) -> str:
@@ -109,16 +102,21 @@ def rows(
     columns: Sequence[Column],
     design: Design = STANDARD,
     floors: Mapping[FloorKey, float] = MappingProxyType({}),
+    mechanisms: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Row, ...]:
     """The rows for every case of the plan (target, benchmark, parameters, tier), those without results too.
 
-    `floors`: the measured A/A floors, as shares.
+    `floors`: the measured A/A floors, as shares. `mechanisms`: what each benchmark times where the target says nothing.
     """
     last = invocations.last_tries(results)
     questions: dict[Question, tuple[str, Mapping[str, object], int]] = {}
     for _, benchmark, parameters, tier in cases:
         questions.setdefault(invocations.question(benchmark, parameters), (benchmark, parameters, tier))
-    found = [row for key, question in questions.items() for row in _rows(question, last.get(key, {}), columns)]
+    found = [
+        row
+        for key, question in questions.items()
+        for row in _rows(question, last.get(key, {}), columns, mechanisms.get(question[0], ""))
+    ]
     for column in columns:
         found = _compared(found, column, last, design, floors)
     return tuple(found)
@@ -128,57 +126,37 @@ def _rows(
     question: tuple[str, Mapping[str, object], int],
     by_target: Mapping[str, Sequence[Result]],
     columns: Sequence[Column],
+    mechanism: str,
 ) -> list[Row]:
     benchmark, parameters, tier = question
-    metrics: dict[str, Measurement] = {}
+    metrics: dict[str, dict[str, Kind]] = {}
     for column in columns:
-        for result in by_target.get(column.target, ()):
-            if isinstance(result.outcome, Passed):
-                metrics |= {measurement.metric: measurement for measurement in result.outcome.measurements}
-    found = []
-    for metric, example in metrics.items() or [(benchmark, None)]:
-        on_purpose = invocations.injected(parameters)
-        cells = {column.target: _cell(by_target.get(column.target, ()), metric, on_purpose) for column in columns}
-        unit, better = (example.unit, example.better) if example else (None, None)
-        found.append(
-            Row(
-                benchmark=benchmark,
-                parameters=dict(parameters),
-                tier=tier,
-                metric=metric,
-                unit=unit,
-                better=better,
-                cells=cells,
-            )
+        for each in measurements(by_target.get(column.target, ())):
+            metrics.setdefault(each.metric, {})[column.target] = (each.unit, each.better)
+    on_purpose = invocations.injected(parameters)
+    return [
+        Row(
+            benchmark=benchmark,
+            parameters=dict(parameters),
+            tier=tier,
+            metric=metric,
+            unit=kind[0] if kind else None,
+            better=kind[1] if kind else None,
+            cells={name: make_cell(by_target.get(name, ()), metric, on_purpose, mechanism) for name in targets},
         )
+        for metric, kinds in metrics.items() or [(benchmark, {})]
+        for kind, targets in _by_kind(kinds, columns).items()
+    ]
+
+
+def _by_kind(kinds: Mapping[str, Kind], columns: Iterable[Column]) -> dict[Kind | None, list[str]]:
+    """The targets whose figures may stand in one row. One without a figure is where its reference is."""
+    usual = next(iter(kinds.values()), None)
+    found: dict[Kind | None, list[str]] = {}
+    for column in columns:
+        kind = kinds.get(column.target) or kinds.get(column.reference) or usual
+        found.setdefault(kind, []).append(column.target)
     return found
-
-
-def _cell(results: Sequence[Result], metric: str, injected: str) -> Cell:
-    status = invocations.status(results)
-    by_block = invocations.values(results, metric) if status == "passed" else {}
-    found = tuple(by_block[block] for block in sorted(by_block))
-    middle = stats.median(found) if found else None
-    spread = stats.mad(found) * stats.MAD_TO_SD / abs(middle) if middle and len(found) >= stats.LEAST_N else None
-    steadiness = invocations.steadiness_of(results, metric) if status == "passed" else None
-    notes = invocations.notes(results) + (steady.notes(steadiness) if steadiness else ())
-    if status == "passed" and any(result.evidence.get("statistic") == "minimum" for result in results):
-        notes += (_SHORTEST,)
-    if injected:
-        notes += (f"slower on purpose, by an injected {injected} an operation",)
-    return Cell(
-        status=status,
-        n=len(found),
-        median=middle,
-        spread=spread,
-        comparison=None,
-        notes=notes,
-        values=found,
-        summary=stats.summary(found) if found else None,
-        intervals=quantiles.intervals(found),
-        duration_ns=sum(result.duration_ns for result in results),
-        steadiness=steadiness,
-    )
 
 
 def _compared(
@@ -192,8 +170,7 @@ def _compared(
     sides: dict[int, Side] = {}
     found: dict[int, Comparison] = {}
     for number, row in enumerate(rows):
-        both_passed = all(row.cells[target].status == "passed" for target in (column.reference, column.target))
-        if column.target == column.reference or column.context or not both_passed or row.better is None:
+        if column.target == column.reference or column.context or row.better is None or not _both_passed(row, column):
             continue
         asked = invocations.question(row.benchmark, row.parameters)
         base, new = (
@@ -205,12 +182,20 @@ def _compared(
         else:
             sides[number] = Side(base=base, new=new, better=row.better, floor=floor)
     found |= judge(sides, design)
-    return [_with(row, column.target, found.get(number)) for number, row in enumerate(rows)]
+    return [_with(row, column, found[number]) if number in found else row for number, row in enumerate(rows)]
 
 
-def _with(row: Row, target: str, comparison: Comparison | None) -> Row:
-    cell = msgspec.structs.replace(row.cells[target], comparison=comparison)
-    return msgspec.structs.replace(row, cells=row.cells | {target: cell})
+def _both_passed(row: Row, column: Column) -> bool:
+    return all(
+        target in row.cells and row.cells[target].status == "passed" for target in (column.reference, column.target)
+    )
+
+
+def _with(row: Row, column: Column, comparison: Comparison) -> Row:
+    found = row.cells[column.target]
+    words = unlike(column.reference, row.cells[column.reference], column.target, found)
+    told = msgspec.structs.replace(found, comparison=msgspec.structs.replace(comparison, unlike=words))
+    return msgspec.structs.replace(row, cells=row.cells | {column.target: told})
 
 
 def blocks_due(rows: Iterable[Row], columns: Iterable[Column], design: Design, blocks: int) -> dict[Asked, int]:

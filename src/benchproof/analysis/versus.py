@@ -14,7 +14,7 @@ import msgspec
 from benchproof.analysis import compare, stats
 from benchproof.analysis.compare import Comparison, Design, Side, incomparable
 from benchproof.analysis.invocations import Question
-from benchproof.analysis.matrix import Cell, Row
+from benchproof.analysis.matrix import Cell, Row, unlike
 from benchproof.model import Better, Facet, Frozen, Unit
 
 ASSUMED_DRIFT = 0.10  # between two runs on one machine where `calibrate` has measured none
@@ -152,7 +152,8 @@ def _pooled(
     found = {key: compare.pooled(sides, design, alpha=alpha)}
     if all(_same(base, new) for base, new in pairs):
         found = _without_claims(found)
-    return msgspec.structs.replace(shown, comparison=found[key])
+    told = dict.fromkeys(words for table in tables if (words := table[key].comparison.unlike))
+    return msgspec.structs.replace(shown, comparison=msgspec.structs.replace(found[key], unlike=" / ".join(told)))
 
 
 def _all_alike(counts: Sequence[Comparison]) -> Comparison:
@@ -242,14 +243,17 @@ def _without_claims(found: Mapping[Key, Comparison]) -> dict[Key, Comparison]:
 def _compared(base: Half, new: Half, key: Key, comparison: Comparison) -> Compared:
     one, other = base.row(key), new.row(key)
     row = next(each for each in (one, other) if each is not None and each.metric == key[1])
+    before, after = _alone(one, base.target), _alone(other, new.target)
+    if before and after and comparison.verdict != "incomparable":
+        comparison = msgspec.structs.replace(comparison, unlike=unlike(base.name, before, new.name, after))
     return Compared(
         benchmark=row.benchmark,
         parameters=row.parameters,
         metric=row.metric,
         unit=row.unit,
         better=row.better,
-        base=_alone(one, base.target),
-        new=_alone(other, new.target),
+        base=before,
+        new=after,
         comparison=comparison,
     )
 

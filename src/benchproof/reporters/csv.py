@@ -15,7 +15,8 @@ from benchproof.reporters.summary import FIGURES, figure
 _HEAD = (
     *("run_id", "benchmark", "metric", "unit", "better", "target", "status", "n", "median", "spread"),
     *FIGURES[1:],
-    *("reference", "ratio", "ratio_low", "ratio_high", "confidence", "difference", "verdict", "reason", "notes"),
+    *("reference", "ratio", "ratio_low", "ratio_high", "confidence", "difference", "verdict", "reason"),
+    *("unlike", "mechanism", "mechanism_differs", "labels", "notes"),
     *("gates", "parameters"),
 )
 
@@ -41,8 +42,9 @@ def render(report: Report) -> str:
             compared = _compared(columns[target].reference, cell.comparison)
             figures = [figure(cell.summary, name) for name in FIGURES[1:]]
             said = "; ".join(_told(each) for each in report.gates if _speaks_of(each, row, target))
+            timed = (cell.mechanism, cell.difference, "; ".join(columns[target].labels))
             told = ("; ".join(cell.notes), said, _json(row.parameters))
-            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, *told))
+            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, *timed, *told))
     for each in report.gates:
         if not any(_speaks_of(each, row, each.target) for row in report.rows if each.target in row.cells):
             writer.writerow(_lost(report, each))
@@ -73,7 +75,8 @@ def _lost(report: Report, verdict: GateVerdict) -> tuple[object, ...]:
 
 def _compared(reference: str, comparison: Comparison | None) -> tuple[object, ...]:
     if comparison is None:
-        return ("",) * 8
+        return ("",) * 9
     ratio, difference = comparison.ratio, comparison.difference
     figures = (ratio.estimate, ratio.low, ratio.high, ratio.confidence) if ratio else ("",) * 4
-    return reference, *figures, difference.estimate if difference else "", comparison.verdict, comparison.reason
+    words = (comparison.verdict, comparison.reason, comparison.unlike)
+    return reference, *figures, difference.estimate if difference else "", *words

@@ -18,7 +18,10 @@ _SHORTEST_S, _LONGEST_S = 1e-30, 1e30
 
 
 class Number(NamedTuple):
-    """A cell with verified values in the row's base unit, one an invocation. `name`: metric and what tells it apart."""
+    """A cell with verified values in the row's base unit, one an invocation. `name`: metric and what tells it apart.
+
+    `target`: its name and its labels; a debug build is another series than what it is a build of.
+    """
 
     name: str
     row: Row
@@ -41,7 +44,7 @@ def numbers(report: Report) -> Iterator[Number]:
     for row in report.rows:
         for target, cell in row.cells.items():
             if cell.status == "passed" and cell.values:
-                yield Number(_name(report, row), row, target, cell)
+                yield Number(_name(report, row), row, layout.shown_target(report, target), cell)
 
 
 def gaps(report: Report) -> Iterator[Gap]:
@@ -50,7 +53,8 @@ def gaps(report: Report) -> Iterator[Gap]:
         for target, cell in row.cells.items():
             if cell.status != "passed" or not cell.values:
                 status = cell.status if cell.status != "passed" else "missing"
-                yield Gap(_name(report, row), row, target, status, "; ".join(cell.notes))
+                shown = layout.shown_target(report, target)
+                yield Gap(_name(report, row), row, shown, status, "; ".join(cell.notes))
 
 
 def _name(report: Report, row: Row) -> str:

@@ -1,8 +1,8 @@
 """The report as workflow commands: GitHub shows them as annotations of the run of a workflow.
 
 Gates come first, since ten annotations of a kind are shown of a step. A gate that ends the command badly is an error,
-and so is what failed; review, invalid, missing and unverified are warnings; unsupported is a notice, and so is the
-count of it all.
+and so is what failed; review, invalid, missing and unverified are warnings, and so is a target that is no ordinary
+system; unsupported is a notice, and so is the count of it all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ Level = Literal["error", "warning", "notice"]
 def render(report: Report) -> str:
     """One command a line; gates that are met or off have none."""
     summary = layout.coverage(report) + (f"; gates: {layout.gate_counts(report.gates)}" if report.gates else "")
-    commands = (*_gates(report), *_cases(report), _command("notice", f"benchproof run {report.run_id}", summary))
+    labels = (_command("warning", "no ordinary system", each) for each in layout.labels(report))
+    commands = (
+        *_gates(report),
+        *_cases(report),
+        *labels,
+        _command("notice", f"benchproof run {report.run_id}", summary),
+    )
     return "".join(f"{command}\n" for command in commands)
 
 
@@ -48,7 +54,7 @@ def _cases(report: Report) -> Iterator[str]:
     """One for all metrics of a benchmark on a target: they end alike."""
     levels: dict[str, Level] = {"failed": "error", "unsupported": "notice"}
     found = {
-        (layout.question(report, row), target): cell
+        (layout.question(report, row), layout.shown_target(report, target)): cell
         for row in report.rows
         for target, cell in row.cells.items()
         if cell.status != "passed"

@@ -61,9 +61,13 @@ def _entries(family: int, number: Number, values: Sequence[float]) -> Iterator[d
             "real_time": value * _NS_PER_S,
             "cpu_time": value * _NS_PER_S,
             "time_unit": "ns",
-            "label": f"wall {export.per(number)}; cpu_time repeats it",
+            "label": f"{_mechanism(number)}wall {export.per(number)}; cpu_time repeats it",
             **({counter: measured} if counter else {}),
         }
+
+
+def _mechanism(number: Number) -> str:
+    return f"{plain(number.cell.mechanism)}: " if number.cell.mechanism else ""
 
 
 def _error(family: int, gap: Gap) -> dict[str, object]:

@@ -20,6 +20,7 @@ _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
 }
 SIGNS: dict[compare.Verdict, str] = {"faster": "+", "slower": "-", "same": "=", "undecided": "~", "incomparable": "!"}
 OTHER_SCALE = ((1.0, ""),)
+MOST_OF_A_NOTE = 400  # characters that people are shown; the whole of it is in report.json
 NOISY_SPREAD = 0.15  # robust coefficient of variation above which a cell shows it
 
 
@@ -147,15 +148,38 @@ def parts(report: Report) -> Iterator[Part]:
     for exact, legend in ((False, _timed_legend(report)), (True, _COUNTED)):
         columns = tuple(column for column in report.columns if column.exact == exact)
         if columns:
-            rows = tuple(row for row in report.rows if row.cells.keys() == {column.target for column in columns})
+            rows = tuple(row for row in report.rows if row.cells.keys() <= {column.target for column in columns})
             yield Part(columns, rows, legend)
 
 
 def title(column: Column) -> str:
     """The head of a column."""
+    name = labelled(column)
     if column.context:
-        return f"{column.target} (context)"
-    return column.target if column.target == column.reference else f"{column.target} / {column.reference}"
+        return f"{name} (context)"
+    return name if column.target == column.reference else f"{name} / {column.reference}"
+
+
+def labelled(column: Column) -> str:
+    """The target's name with what has to be known of it: `mine [debug build]`."""
+    return f"{column.target} [{cut('; '.join(column.labels), 80)}]" if column.labels else column.target
+
+
+def shown_target(report: Report, target: str) -> str:
+    """The same by name; a target that the report does not have is what it is called."""
+    return next((labelled(column) for column in report.columns if column.target == target), target)
+
+
+def labels(report: Report) -> Iterator[str]:
+    """What stands above everything else: which figures are of no ordinary system."""
+    for column in report.columns:
+        if column.labels:
+            yield f"{column.target}: {'; '.join(column.labels)}: its figures are of such a system alone"
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters; the whole of it is in the run."""
+    return text if len(text) <= most else f"{text[: most - 3].rstrip()}..."
 
 
 def notes(report: Report) -> dict[str, int]:
@@ -169,8 +193,10 @@ def notes(report: Report) -> dict[str, int]:
 
 
 def cell_notes(target: str, cell: Cell) -> Iterator[str]:
-    """The notes of one cell, with the target's name in front."""
-    yield from (f"{target}: {note}" for note in cell.notes)
+    """The notes of one cell, with the target's name in front; first what its ratio is really a ratio of."""
+    if cell.comparison is not None and cell.comparison.unlike:
+        yield cut(cell.comparison.unlike, MOST_OF_A_NOTE)
+    yield from (cut(f"{target}: {note}", MOST_OF_A_NOTE) for note in cell.notes)
 
 
 def contexts(report: Report) -> Iterator[tuple[str, str]]:
@@ -227,7 +253,8 @@ def gate_texts(verdict: GateVerdict, report: Report) -> tuple[str, ...]:
     }
     name = " ".join([gate.key, *(f"{key}={found}" for key, found in differing.items())]) + purpose(verdict.parameters)
     figures = _gate_figures(verdict, report)
-    return name, verdict.target, _gate_statistic(verdict), *figures, VERDICTS[verdict.verdict], verdict.reason
+    target = shown_target(report, verdict.target)
+    return name, target, _gate_statistic(verdict), *figures, VERDICTS[verdict.verdict], verdict.reason
 
 
 def _gate_statistic(verdict: GateVerdict) -> str:

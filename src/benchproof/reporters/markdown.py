@@ -33,7 +33,7 @@ def _head(report: Report) -> Iterator[str]:
     yield f"{report.created_at}, {layout.settings(report)}."
     yield f"Coverage: **{layout.coverage(report)}**. Evidence: `runs/{report.run_id}/` (`results.jsonl`, `logs/`)."
     yield ""
-    for warning in report.warnings:
+    for warning in (*layout.labels(report), *report.warnings):
         yield f"> **Note:** {_safe(warning)}"
         yield ">"
     yield ""
@@ -54,7 +54,7 @@ def _table(report: Report, part: layout.Part) -> Iterator[str]:
     yield f"| --- | --- |{' ---: |' * len(titles)} --- | --- |"
     for row in part.rows:
         divisor, unit = layout.scale(row)
-        cells = [_cell(row.cells[column.target], divisor, row.unit) for column in part.columns]
+        cells = [_cell(row.cells.get(column.target), divisor, row.unit) for column in part.columns]
         name = _safe(layout.question(report, row))
         yield f"| {name} | {unit} | {' | '.join(cells)} | {_status(row)} | {_marks(row, numbers)} |"
     yield ""
@@ -62,7 +62,9 @@ def _table(report: Report, part: layout.Part) -> Iterator[str]:
     yield ""
 
 
-def _cell(cell: Cell, divisor: float, unit: Unit | None) -> str:
+def _cell(cell: Cell | None, divisor: float, unit: Unit | None) -> str:
+    if cell is None:  # it states this metric in another unit, in a row of its own
+        return ""
     text = layout.figure_text(cell, divisor, unit)
     if cell.median is None:
         return f"*{text}*"

@@ -1,6 +1,7 @@
 """The report as OpenMetrics text, for a collector: medians of what passed, in the base units of that world.
 
-Labels are few: benchmark, target, metric, and parameters where rows of one metric differ in them. The run's id is in
+Labels are few: benchmark, target, metric, parameters where rows of one metric differ in them, and the mechanism of a
+system that times another one than the benchmark's. The run's id is in
 one info metric alone, since each new value of a label is a new series for ever. Nothing else is exported, never a 0.
 """
 
@@ -64,7 +65,8 @@ def _labels(number: Number) -> str:
     row = number.row
     known = {"benchmark": row.benchmark, "target": number.target, "metric": row.metric}
     differing = number.name.removeprefix(plain(row.metric)).strip()
-    return _text(known | ({"parameters": differing} if differing else {}))
+    other = {"mechanism": number.cell.mechanism} if number.cell.difference else {}
+    return _text(known | ({"parameters": differing} if differing else {}) | other)
 
 
 def _text(labels: dict[str, str]) -> str:

@@ -64,10 +64,14 @@ def _entry(number: Number, values: Sequence[float]) -> dict[str, object]:
         "params": {"target": plain(number.target)}
         | {plain(key): plain(str(value)) for key, value in number.row.parameters.items()},
         "param": plain(number.target),
-        "extra_info": {"value": export.per(number), "metric": plain(number.row.metric)},
+        "extra_info": {"value": export.per(number), "metric": plain(number.row.metric), **_mechanism(number)},
         "options": {"disable_gc": False, "timer": "benchproof", "min_rounds": len(values), "warmup": False},
         "stats": stats_of(values),
     }
+
+
+def _mechanism(number: Number) -> dict[str, str]:
+    return {"mechanism": plain(number.cell.mechanism)} if number.cell.mechanism else {}
 
 
 def stats_of(values: Sequence[float]) -> dict[str, object]:

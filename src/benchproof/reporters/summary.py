@@ -28,6 +28,8 @@ def render(report: Report, *, width: int = 132, color: bool = False) -> str:
     """A line a cell; nothing where n is too small for a figure."""
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    for label in layout.labels(report):
+        console.print(f"note: {escape(label)}", style="yellow")
     table = Table(title=f"run {report.run_id}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("benchmark", "target", "unit", "n", *FIGURES):
         table.add_column(name, justify="left" if name in {"benchmark", "target", "unit"} else "right")

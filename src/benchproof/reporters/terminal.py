@@ -20,6 +20,8 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
     """The matrix, and beneath it everything that it does not say."""
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    for label in layout.labels(report):
+        console.print(f"note: {escape(label)}", style="yellow")
     for number, part in enumerate(layout.parts(report)):
         heading = f"run {report.run_id}: {layout.coverage(report)}" if number == 0 else "instructions"
         console.print(_matrix(report, part, heading))
@@ -73,7 +75,7 @@ def _matrix(report: Report, part: layout.Part, heading: str) -> Table:
     table.add_column("notes")
     for row in part.rows:
         divisor, unit = layout.scale(row)
-        cells = [_cell(row.cells[column.target], divisor, row.unit) for column in part.columns]
+        cells = [_cell(row.cells.get(column.target), divisor, row.unit) for column in part.columns]
         table.add_row(escape(layout.question(report, row)), unit, *cells, _status(row), _marks(row, numbers))
     return table
 
@@ -101,7 +103,9 @@ def _gates(report: Report, *, with_reasons: bool = True) -> Table:
     return table
 
 
-def _cell(cell: Cell, divisor: float, unit: Unit | None) -> str:
+def _cell(cell: Cell | None, divisor: float, unit: Unit | None) -> str:
+    if cell is None:  # it states this metric in another unit, in a row of its own
+        return ""
     number = layout.figure_text(cell, divisor, unit)
     if cell.median is None:
         return f"[yellow]{number}[/]"

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchproof.analysis.compare import Verdict
+from benchproof.analysis.compare import Comparison, Verdict
 from benchproof.analysis.matrix import Cell, Row
 from benchproof.analysis.versus import Compared, Versus
 from benchproof.reporters import layout
@@ -76,7 +76,13 @@ def _texts(pair: Versus, row: Compared) -> tuple[str, ...]:
     divisor, unit = layout.scale(_as_row(row))
     figures = [_figure(cell, divisor, row) for cell in (row.base, row.new)]
     ratio = layout.ratio_text(row.comparison).removeprefix(layout.SIGNS[row.comparison.verdict]).strip()
-    return _name(pair, row), unit, *figures, ratio, row.comparison.verdict, row.comparison.reason
+    return _name(pair, row), unit, *figures, ratio, row.comparison.verdict, _reason(row.comparison)
+
+
+def _reason(comparison: Comparison) -> str:
+    """Why, and what the ratio is really a ratio of."""
+    told = (comparison.reason, layout.cut(comparison.unlike, layout.MOST_OF_A_NOTE))
+    return "; ".join(text for text in told if text)
 
 
 def _name(pair: Versus, row: Compared) -> str:
