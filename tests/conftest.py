@@ -73,7 +73,13 @@ def transcript(
         "pid_sum": 7 * 100,
         "entered_kernel": "yes",
         "authority.capabilities": "0" * 16,
+        "authority.inheritable": "0" * 16,
+        "authority.bounding": "0" * 16,
+        "authority.ambient": "0" * 16,
+        "authority.bounding_droppable": "yes",
         "authority.no_new_privileges": 1,
+        "authority.seccomp": "none",
+        "authority.new_namespaces": "none",
     }
     known |= evidence or {}
     lines += [{"line": "evidence", "name": name, "value": str(value)} for name, value in known.items()]

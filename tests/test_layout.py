@@ -18,7 +18,7 @@ ROOT = Path(benchproof.__file__).parent
 ROWS = (
     ("errors", "quantities", "model"),
     ("plugins", "process", "noise", "footprint", "labels"),
-    ("oracles", "probe", "guest", "envelope", "analysis", "protocol"),
+    ("oracles", "authority", "probe", "guest", "envelope", "analysis", "protocol"),
     ("targets", "benchmarks", "importers", "reporters", "store"),
     ("document", "tables"),
     ("policy",),

@@ -144,6 +144,35 @@ class Completed(Frozen, frozen=True):
     elapsed_ns: int  # on the host's clock, from the request to the end
 
 
+class Authority(Frozen, frozen=True, kw_only=True):
+    """What a benchmark needs, and so all that its work may have: more than this makes an invocation invalid."""
+
+    capabilities: tuple[str, ...] = ()  # as Linux names them: CAP_SYS_ADMIN
+    seccomp: Literal["none", "confined"] = "none"  # the filter that it brings along; "confined": see authority.c
+    namespaces: tuple[str, ...] = ()  # new ones, by their names in /proc/self/ns
+    network: bool = False
+    devices: tuple[str, ...] = ()  # paths
+    measurement_build: bool = False  # a build of the system that exists to be measured, and is never shipped
+    ambient: bool = False  # what the target gives to its commands, whatever that is: they need none of it
+
+    @property
+    def privileged(self) -> bool:
+        """Whether starting it is to be put on record."""
+        return bool(self.capabilities or self.measurement_build)
+
+    def __str__(self) -> str:
+        said = {
+            ", ".join(self.capabilities): self.capabilities,
+            f"seccomp filter '{self.seccomp}'": self.seccomp != "none",
+            f"new namespaces {', '.join(self.namespaces)}": self.namespaces,
+            "network": self.network,
+            f"devices {', '.join(self.devices)}": self.devices,
+            "a measurement build": self.measurement_build,
+            "what the target gives to its commands": self.ambient,
+        }
+        return "; ".join(words for words, there in said.items() if there) or "none"
+
+
 class Definition(Frozen, frozen=True):
     """What a benchmark is, for its reader and for the manifest of a run."""
 
@@ -155,7 +184,7 @@ class Definition(Frozen, frozen=True):
     oracle: str  # how a wrong answer is noticed
     nondeterminism: str = "none"  # what the oracle lets differ between two correct runs
     corpus: str = "none"  # hash of the input, where there is one
-    authority: str = "no capability, no new privileges"
+    authority: Authority = Authority()
     when_unsupported: str = "the system's own words, as outcome `unsupported`"
     parser: int = 1  # version of the reader of its output
 

@@ -80,7 +80,10 @@ def _about(table: Table, name: str, describe: Callable[[Any], str]) -> str:
 
 
 def _question(kind: Any) -> str:
-    return f"{kind.definition.question} ({kind.definition.mechanism})"
+    needed = str(kind.definition.authority)
+    return f"{kind.definition.question} ({kind.definition.mechanism})" + (
+        f"; needs {needed}" if needed != "none" else ""
+    )
 
 
 def _runs(home: Path) -> list[dict[str, str]]:

@@ -4,6 +4,8 @@ static const char USAGE[] =
     "  probe bench NAME [--samples N] [--warmups N] [--sample-ns NS] [--budget-ns NS]\n"
     "                   [--iterations N] [--size BYTES] [--dir DIR]\n"
     "                   [--inject-ns NS] [--inject-instructions N]    slower on purpose, by so much an operation\n"
+    "                   [--capabilities HEX] [--namespaces mnt,net,...] [--seccomp confined]    what it may do, and no more\n"
+    "  probe confine [--namespaces ...] [--seccomp confined] -- ARGV...    run ARGV with less than it would have\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
     "  probe list                  the names that `bench` knows\n"
@@ -29,7 +31,6 @@ static const char USAGE[] =
 #endif
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,14 +49,14 @@ static const char USAGE[] =
 
 struct state S = { .samples = 40, .warmups = 5, .sample_ns = 2000000, .budget_ns = 10 * NS_PER_S };
 
+static struct authority declared; /* what the benchmark may do: nothing, unless it says so */
 static uint64_t warmup_ns[MAX_SAMPLES], sample_elapsed_ns[MAX_SAMPLES];
 
 /* ---- output: buffered whole, so that nothing is written while anything is timed ---- */
 
 static struct { char text[2 << 20]; size_t used; } out;
 
-static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void say(const char *format, ...)
+void say(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -245,28 +246,6 @@ static uint64_t calibrate(const struct benchmark *benchmark, uint64_t goal_ns, u
     }
 }
 
-/* The declared authority of every benchmark: no capability, no way to gain one. What it really was is reported. */
-static void drop_authority(void)
-{
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct none[2] = { { 0 }, { 0 } };
-    if (PLANTED == WIDE_AUTHORITY) return;
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    syscall(SYS_capset, &header, none);
-}
-
-static void report_authority(void)
-{
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct has[2] = { { ~0u, ~0u, ~0u }, { ~0u, ~0u, ~0u } };
-    syscall(SYS_capget, &header, has);
-    char capabilities[32];
-    snprintf(capabilities, sizeof capabilities, "%08x%08x", has[1].effective | has[1].permitted, has[0].effective | has[0].permitted);
-    evidence_text("authority.capabilities", capabilities);
-    evidence("authority.no_new_privileges", (uint64_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
-    evidence("authority.uid", (uint64_t)getuid());
-}
-
 static void report_injection(void)
 {
     if (S.inject_text) {
@@ -279,7 +258,7 @@ static void report_injection(void)
 
 static int bench(const struct benchmark *benchmark)
 {
-    drop_authority();
+    take_authority(&declared);
     uint64_t wall_ns = 0, step_ns = clock_step_ns();
     uint64_t goal_ns = S.sample_ns > 1000 * step_ns ? S.sample_ns : 1000 * step_ns;
     say("{\"line\":\"begin\",\"probe\":%d,\"benchmark\":\"%s\",\"clock_step_ns\":%" PRIu64 ",\"clock_overhead_ns\":%.3f,\"loop_overhead_ns\":%.3f",
@@ -308,7 +287,7 @@ static int bench(const struct benchmark *benchmark)
 
 /* ---- what the system says of itself ---- */
 
-static void first_line_with(const char *path, const char *key, char *value, size_t size)
+void first_line_with(const char *path, const char *key, char *value, size_t size)
 {
     char line[512];
     FILE *file = fopen(path, "r");
@@ -421,6 +400,12 @@ static void parse_options(int argc, char **argv)
 {
     for (int i = 0; i < argc; i += 2) {
         const char *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        int ours = authority_option(&declared, option, value);
+        if (ours < 0) {
+            fprintf(stderr, "probe: %s: it cannot be '%s'\n", option, value ? value : "nothing");
+            exit(EXIT_USAGE);
+        }
+        if (ours) continue;
         if (!strcmp(option, "--dir")) { S.dir = value; continue; }
         if (!strcmp(option, "--inject-ns")) { S.inject_ps = picoseconds(option, S.inject_text = value); continue; }
         uint64_t *field = !strcmp(option, "--samples")      ? &S.samples
@@ -458,6 +443,7 @@ int main(int argc, char **argv)
     if (getpid() == 1 && !strcmp(argv[0], "/init")) return serve_as_init(); /* a kernel adds the words it did not know */
     const char *command = argc > 1 ? argv[1] : "";
     if (!strcmp(command, "supervise") && argc > 3) return supervise((int)number("FD", argv[2]), argv + 3);
+    if (!strcmp(command, "confine") && argc > 2) return confine(argv + 2);
     if (!strcmp(command, "facts")) return facts();
     if (!strcmp(command, "symbols")) return symbols();
     if (!strcmp(command, "list")) {

@@ -46,6 +46,8 @@ extern struct state {
 void evidence(const char *name, uint64_t value);
 void evidence_text(const char *name, const char *value);
 _Noreturn void unsupported(const char *reason); /* ends the program: the system lacks this, errno says why */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a line of output; printed when all is over */
+void first_line_with(const char *path, const char *key, char *value, size_t size); /* what stands behind `key`, or nothing */
 uint64_t now_ns(void);
 pid_t fork_or_die(void); /* the child dies with us */
 int exit_status_of(pid_t pid); /* waits; -1 for a signal */
@@ -60,6 +62,18 @@ struct benchmark {
 };
 /* Of primitives.c, files.c, ipc.c, ring.c; each ends with a benchmark without a name. */
 extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[];
+
+/* authority.c: what the work may do */
+struct authority {
+    uint64_t capabilities; /* by their numbers */
+    int namespaces;        /* new ones: flags of unshare */
+    int confined;          /* a seccomp filter that refuses what no workload needs */
+};
+uint64_t capabilities_held(void);
+int authority_option(struct authority *declared, const char *option, const char *value);
+void take_authority(const struct authority *declared); /* exactly that, and no way back */
+void report_authority(void);                           /* as evidence: what it really is */
+int confine(char **argv);
 
 int serve_as_init(void);
 int supervise(int lifeline_fd, char **argv);

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from benchproof.model import Facts, Frozen, Lab
-from benchproof.targets.host import FolderInstance, shared_folder
+from benchproof.targets.host import FolderInstance, confined, shared_folder, with_authority
 from benchproof.targets.observed import observe, sections, tool_version
 
 _OPTIONS = ("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--setenv", "LC_ALL", "C")
@@ -19,9 +20,14 @@ class Bwrap:
     """Commands under `bwrap`."""
 
     class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
-        """`system`: show the host's programs and libraries, read-only, inside."""
+        """`system`: show the host's programs and libraries, read-only, inside.
+
+        `seccomp`: put a filter on every command, see authority.c; `network`: "host" shares that of the host.
+        """
 
         system: bool = False
+        seccomp: Literal["none", "confined"] = "none"
+        network: Literal["none", "host"] = "none"
 
     def __init__(self, settings: Settings, lab: Lab) -> None:
         self.settings = settings
@@ -31,21 +37,23 @@ class Bwrap:
         version = _version()
         with self.start() as instance:
             observed = observe(instance)
-        command = " ".join(self._wrap(Path("FOLDER")))
-        return sections(observed, execution="native", kind="bwrap", version=version, command=command)
+        command = " ".join(["bwrap", *_OPTIONS, *self._wrap(Path("FOLDER"))])
+        found = sections(observed, execution="native", kind="bwrap", version=version, command=command)
+        return with_authority(found, seccomp=self.settings.seccomp, network=self.settings.network, usual="none")
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
         _version()
         with shared_folder(self.lab) as folder:
-            yield FolderInstance(lab=self.lab, folder=folder, inside="/work", wrap=self._wrap(folder))
+            network = ["--share-net"] if self.settings.network == "host" else []
+            inner = confined("/work/probe", seccomp=self.settings.seccomp)
+            words = ["bwrap", *_OPTIONS, *network, *self._wrap(folder), *inner]
+            yield FolderInstance(lab=self.lab, folder=folder, inside="/work", wrap=words)
 
     def _wrap(self, folder: Path) -> list[str]:
         shown = [path for path in _SYSTEM_FOLDERS if self.settings.system and Path(path).exists()]
         binds = [word for path in shown for word in ("--ro-bind", path, path)]
         return [
-            "bwrap",
-            *_OPTIONS,
             *binds,
             *_MOUNTS,
             "--bind",

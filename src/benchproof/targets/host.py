@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from benchproof import process
 from benchproof.errors import TargetFailed
@@ -81,11 +82,27 @@ def tmpfs_folder(lab: Lab) -> Iterator[str]:
         yield folder
 
 
+def confined(probe: str, *, seccomp: str = "none", network: str = "host") -> list[str]:
+    """The words before a command that is to have less than it would have; none if it is not."""
+    namespaces = ["--namespaces", "net"] if network == "none" else []
+    filters = ["--seccomp", seccomp] if seccomp != "none" else []
+    return [probe, "confine", *namespaces, *filters, "--"] if namespaces or filters else []
+
+
+def with_authority(found: dict[str, dict[str, str]], *, seccomp: str, network: str, usual: str) -> Facts:
+    """The facts, and in section `authority` what the plan made other than it is usually on such a target."""
+    chosen = {"seccomp": seccomp if seccomp != "none" else "", "network": network if network != usual else ""}
+    return found | {"authority": found["authority"] | {name: value for name, value in chosen.items() if value}}
+
+
 class Host:
     """The host itself."""
 
     class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
-        """Nothing to set."""
+        """`seccomp`: put a filter on every command, see authority.c; `network`: "none" is an empty one."""
+
+        seccomp: Literal["none", "confined"] = "none"
+        network: Literal["host", "none"] = "host"
 
     def __init__(self, settings: Settings, lab: Lab) -> None:
         self.settings = settings
@@ -93,9 +110,11 @@ class Host:
 
     def facts(self) -> Facts:
         with self.start() as instance:
-            return sections(observe(instance), execution="native", kind="host")
+            found = sections(observe(instance), execution="native", kind="host")
+        return with_authority(found, seccomp=self.settings.seccomp, network=self.settings.network, usual="host")
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
         with shared_folder(self.lab) as folder, tmpfs_folder(self.lab) as tmpfs:
-            yield FolderInstance(lab=self.lab, folder=folder, inside=str(folder), tmpfs=tmpfs)
+            wrap = confined(f"{folder}/probe", seccomp=self.settings.seccomp, network=self.settings.network)
+            yield FolderInstance(lab=self.lab, folder=folder, inside=str(folder), wrap=wrap, tmpfs=tmpfs)

@@ -9,12 +9,12 @@ import msgspec
 
 from benchproof import oracles
 from benchproof.errors import NotSupported
-from benchproof.model import Better, Definition, Forkable, Frozen, Measurement, Target, Unit
+from benchproof.model import Authority, Better, Definition, Forkable, Frozen, Measurement, Target, Unit
 from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
 TIER = 2
-AUTHORITY = "what the target gives to its commands; not part of the question"
+AUTHORITY = Authority(ambient=True)  # the host times them; what they may do is not part of the question
 NONDETERMINISM = "the random words that are asked for"
 UNSUPPORTED = "a target that cannot be frozen and cloned, or the target's own words, as outcome `unsupported`"
 

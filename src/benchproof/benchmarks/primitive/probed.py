@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from benchproof import oracles, probe
+from benchproof import authority, oracles, probe
 from benchproof.benchmarks.primitive import counted
-from benchproof.errors import LabInvalid, NotSupported
+from benchproof.errors import NotSupported
 from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Target, Unit
 from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
@@ -19,7 +19,6 @@ TIER = 1
 _EXACT_WARMUPS = 20  # batches until the kernel's caches and free lists are as full as they get
 _LEAST_DELAY_S = 1e-12
 _USE_INSTRUCTIONS = "inject_instructions in place of inject"
-_NO_CAPABILITIES = "0" * 16
 
 
 class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +99,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         return [
             "bench",
             self.operation or self.definition.name,
+            *authority.options(self.definition.authority),
             *(str(word) for pair in settings.items() for word in pair),
             *(["--inject-ns", self.delay_ns] if self.delay_ns is not None else []),
             *(["--inject-instructions", str(self.chain)] if self.chain is not None else []),
@@ -110,7 +110,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         reading = self._read(done)
         batches = Counter(reading.samples_ns)
         evidence = reading.evidence | counted.evidence(batches) | {"command": " ".join(self.exact_arguments())}
-        _check_authority(evidence)
+        authority.check(evidence, self.definition.authority)
         figure, _ = counted.figure(batches)
         measurement = Measurement(
             metric=f"{self.definition.name}.instructions",
@@ -124,7 +124,10 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         return Observation(measurements=(measurement,) if figure else (), evidence=evidence)
 
     def _read(self, done: Completed) -> probe.Reading:
-        return probe.read(done, self.operation or self.definition.name)
+        try:
+            return probe.read(done, self.operation or self.definition.name)
+        except NotSupported as error:
+            raise authority.with_way(error, self.definition.authority) from error
 
     def observe(self, done: Completed) -> Observation:
         """What the probe's output says. Raises InvocationError where it says nothing, or had wider authority."""
@@ -135,7 +138,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             "host_ns": str(done.elapsed_ns),
             "command": " ".join(self.arguments()),
         }
-        _check_authority(evidence)
+        authority.check(evidence, self.definition.authority)
         if min(reading.samples_ns, default=0) < 1:
             return Observation(measurements=(), evidence=evidence)
         measurement = Measurement(
@@ -168,15 +171,6 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     def check(self, evidence: Evidence) -> Iterable[str]:
         """The post-condition of this benchmark alone."""
         raise NotImplementedError
-
-
-def _check_authority(evidence: Evidence) -> None:
-    capabilities, locked = evidence.get("authority.capabilities"), evidence.get("authority.no_new_privileges")
-    if capabilities != _NO_CAPABILITIES or locked != "1":
-        raise LabInvalid(
-            "authority wider than declared: expected no capability and no new privileges, "
-            f"found capabilities {capabilities}, no_new_privileges {locked}"
-        )
 
 
 def throughput(size_bytes: int, elapsed_ns: int, iterations: int) -> float:

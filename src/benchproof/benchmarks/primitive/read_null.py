@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchproof import oracles
 from benchproof.benchmarks.primitive.probed import TIER, Probed
-from benchproof.model import Definition
+from benchproof.model import Authority, Definition
 from benchproof.oracles import Evidence
 
 
@@ -20,6 +20,7 @@ class ReadNull(Probed, frozen=True):
         mechanism="read of 1 byte from /dev/null",
         without_posix="a read of one byte from a null object; not_applicable without one",
         oracle="each read returns 0, and the descriptor is the character device 1:3",
+        authority=Authority(devices=("/dev/null",)),
     )
 
     def check(self, evidence: Evidence) -> Iterator[str]:

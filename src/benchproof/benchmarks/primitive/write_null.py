@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchproof import oracles
 from benchproof.benchmarks.primitive.probed import TIER, Probed
-from benchproof.model import Definition
+from benchproof.model import Authority, Definition
 from benchproof.oracles import Evidence
 
 
@@ -20,6 +20,7 @@ class WriteNull(Probed, frozen=True):
         mechanism="write of 1 byte to /dev/null",
         without_posix="a write of one byte to a null object; not_applicable without one",
         oracle="each write returns 1, and the descriptor is the character device 1:3",
+        authority=Authority(devices=("/dev/null",)),
     )
 
     def check(self, evidence: Evidence) -> Iterator[str]:
