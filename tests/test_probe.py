@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchproof import probe, runner
-from benchproof.benchmarks import SUITES
+from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks.primitive.probed import Probed
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetFailed
 from conftest import completed, transcript
 
@@ -76,9 +77,10 @@ def test_what_the_system_lacks_is_unsupported_in_its_own_words():
         probe.read(completed(line, exit_status=69), NAME)
 
 
-def test_the_probe_knows_exactly_the_primitive_benchmarks(host_probe):
+def test_the_probe_knows_exactly_the_benchmarks_that_it_times(host_probe):
     listed = subprocess.run([host_probe.path, "list"], capture_output=True, text=True, check=True).stdout.split()
-    assert set(listed) == set(SUITES["primitive"])
+    probed = [kind for kind in map(BENCHMARKS.load, BENCHMARKS.names()) if issubclass(kind, Probed)]
+    assert set(listed) == {kind.operation or kind.definition.name for kind in probed}
 
 
 @pytest.mark.parametrize(
