@@ -205,8 +205,8 @@ def test_no_series_whatever_makes_it_crash(series):
 
 SECTIONS = {
     "host": {"cpu": "a", "kernel": "1"},
-    "machine": {"execution": "tcg", "command": "qemu -kernel 1", "accel_reason": "none"},
-    "system": {"kind": "qemu", "kernel": "6.1"},
+    "machine": {"execution": "tcg", "accel_reason": "none"},
+    "system": {"kind": "qemu", "kernel": "6.1", "command": "qemu -kernel 1", "start": "snapshot"},
     "probe": {"source_sha256": "x"},
     "authority": {"capabilities": "none"},
 }
@@ -247,6 +247,7 @@ def test_a_floor_is_found_for_the_longest_comparison_that_it_covers(tmp_path):
         ("probe", {"source_sha256": "y"}),
         ("authority", {"capabilities": "all"}),
         ("system", {"kind": "gvisor"}),
+        ("system", {"start": "cold"}),
     ],
 )
 def test_a_floor_does_not_hold_where_a_fact_differs(tmp_path, section, facts):
@@ -261,7 +262,7 @@ def test_a_floor_does_not_hold_where_a_fact_differs(tmp_path, section, facts):
     ("section", "facts"),
     [
         ("system", {"kernel": "6.12"}),
-        ("machine", {"command": "qemu -kernel 2"}),
+        ("system", {"command": "qemu -kernel 2"}),
         ("machine", {"accel_reason": "other"}),
     ],
 )

@@ -94,7 +94,7 @@ def test_what_is_no_disk_is_refused_in_one_line(make, words, tmp_path):
     setting = make(tmp_path)
     setting = str(setting) if isinstance(setting, Path) else setting
     with pytest.raises(UsageError, match=words) as caught:
-        Qemu.Settings(disk=setting).refuse_missing_files()
+        Qemu.Settings(disk=setting).refuse_missing()
     assert "\n" not in str(caught.value)
 
 

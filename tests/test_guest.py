@@ -127,7 +127,7 @@ def test_a_kernel_that_is_no_file_is_refused_before_anything_runs(setting):
     with pytest.raises(
         UsageError, match=f"kernel: expected a kernel image.*found (no such file|a folder): '{setting}'"
     ):
-        KINDS.load("qemu").Settings(kernel=setting).refuse_missing_files()
+        KINDS.load("qemu").Settings(kernel=setting).refuse_missing()
 
 
 def test_an_image_that_is_no_kernel_is_unsupported_in_words(tmp_path):

@@ -376,6 +376,11 @@ def test_the_system_under_test_may_change_from_run_to_run(home):
     assert len(line.epochs) == 1
 
 
+def test_a_guest_that_boots_each_time_is_in_another_epoch_than_a_clone():
+    booted, cloned = (epochs.facts_of(envelope(system_start=each), harness="x") for each in ("cold", "snapshot"))
+    assert booted != cloned
+
+
 def test_the_kernel_of_the_host_is_the_system_where_the_host_is_measured():
     def facts(version, **more):
         words = {"host_kernel": f"Linux {version} #1 SMP", "host_mitigations": version, "host_memory": "24684096 kB"}

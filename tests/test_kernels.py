@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from benchproof import probe, runner
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import NotSupported
-from benchproof.guest import debian, images, initramfs, kernels, machine, modules
+from benchproof.guest import debian, hardware, images, initramfs, kernels, machine, modules
 from benchproof.guest.architecture import AARCH64, ARCHITECTURES
 from benchproof.targets import KINDS
 
@@ -391,7 +391,7 @@ def why_not(name: str) -> str:
     """Why this kernel cannot be had or started here; empty if it can."""
     try:
         found = kernels.find(name, runner.cache_folder())
-        machine.emulator_version(ARCHITECTURES[found.architecture])
+        hardware.emulator_version(ARCHITECTURES[found.architecture])
         probe.build(runner.cache_folder(), architecture=found.architecture)
     except NotSupported as error:
         return str(error)
@@ -424,8 +424,8 @@ def test_an_arm64_guest_is_started_from_a_snapshot_and_measured_by_a_probe_of_it
     target = guest(lab, ARM64)
     facts = target.facts()
     assert "arm64" in facts["system"]["kernel"]
-    assert facts["machine"]["command"].startswith("qemu-system-aarch64 ")
-    assert facts["machine"]["probe_binary_sha256"]
+    assert facts["system"]["command"].startswith("qemu-system-aarch64 ")
+    assert facts["system"]["probe_binary_sha256"]
     with target.start() as one, target.start() as other:
         assert one.get("/proc/sys/kernel/random/boot_id") == other.get("/proc/sys/kernel/random/boot_id")
         assert (

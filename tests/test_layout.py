@@ -17,6 +17,7 @@ from benchproof.targets import KINDS
 ROOT = Path(benchproof.__file__).parent
 ROWS = (
     ("errors", "quantities", "model"),
+    ("pinning",),
     ("plugins", "process", "noise", "footprint", "labels"),
     ("oracles", "authority", "probe", "guest", "envelope", "analysis", "protocol"),
     ("targets", "benchmarks", "importers", "reporters", "store"),

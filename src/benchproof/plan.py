@@ -277,9 +277,9 @@ def _target(name: str, table: Any, where: str, *, recorded: bool = False) -> tup
         raise UsageError(f"{where}: kind: {error}") from error
     given = {key: value for key, value in table.items() if key not in {"kind", "reference"}}
     settings = convert(given, kind.Settings, where, also=("kind", "reference"))
-    if not recorded and hasattr(settings, "refuse_missing_files"):
+    if not recorded and hasattr(settings, "refuse_missing"):
         try:
-            settings.refuse_missing_files()
+            settings.refuse_missing()
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
     return str(table.get("kind", name)), settings

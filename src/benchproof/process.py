@@ -20,6 +20,7 @@ from typing import IO, Self
 
 from benchproof.errors import Interrupted, TargetFailed
 from benchproof.model import Completed
+from benchproof.pinning import confined
 
 OUTPUT_LIMIT_BYTES = 16 << 20  # of one stream of one command
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
@@ -40,20 +41,22 @@ class Supervised:
         cwd: Path | None = None,
         environment: Mapping[str, str] = ENVIRONMENT,
         pass_fds: Sequence[int] = (),
+        cpus: Sequence[int] = (),
     ) -> None:
         theirs, ours = os.pipe()
         self._lifeline: int | None = ours
         try:
-            self._process = subprocess.Popen(
-                [supervisor, "supervise", str(theirs), *argv],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=cwd,
-                env=dict(environment),
-                pass_fds=(theirs, *pass_fds),
-                start_new_session=True,  # Ctrl-C in a terminal is for us; the lifeline tells the rest
-            )
+            with confined(cpus):  # inherited by all that is started; ours again as soon as it runs
+                self._process = subprocess.Popen(
+                    [supervisor, "supervise", str(theirs), *argv],
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd=cwd,
+                    env=dict(environment),
+                    pass_fds=(theirs, *pass_fds),
+                    start_new_session=True,  # Ctrl-C in a terminal is for us; the lifeline tells the rest
+                )
         except BaseException:
             self._cut_lifeline()
             raise
@@ -131,10 +134,13 @@ def run(
     stdin: bytes = b"",
     cwd: Path | None = None,
     environment: Mapping[str, str] = ENVIRONMENT,
+    cpus: Sequence[int] = (),
 ) -> Completed:
     """Run one command to its end. Raises TargetFailed on a time-out or a flood, having ended all that it started."""
     started_ns = time.monotonic_ns()
-    with Supervised(argv, supervisor=supervisor, stdin=subprocess.PIPE, cwd=cwd, environment=environment) as program:
+    with Supervised(
+        argv, supervisor=supervisor, stdin=subprocess.PIPE, cwd=cwd, environment=environment, cpus=cpus
+    ) as program:
         stdout, stderr = _exchange(program, stdin, command=argv[0], deadline_s=time.monotonic() + timeout_s)
         status = program.wait(max(0.0, timeout_s - (time.monotonic_ns() - started_ns) / 1e9))
         elapsed_ns = time.monotonic_ns() - started_ns

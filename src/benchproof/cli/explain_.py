@@ -109,7 +109,7 @@ def _settings(wanted: Plan, *, target: str, against: str, kernels: tuple[str, ..
         return exact
     by_kernel = {each.removeprefix("debian:"): msgspec.structs.replace(exact[name], kernel=each) for each in kernels}
     for settings in by_kernel.values():
-        settings.refuse_missing_files()
+        settings.refuse_missing()
     return by_kernel
 
 

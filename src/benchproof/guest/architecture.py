@@ -19,7 +19,8 @@ class Architecture(Frozen, frozen=True, kw_only=True):
     machine: str
     cpu: str  # under emulation
     wire: tuple[str, ...]  # plugs the chardev `wire`, the second serial port
-    kernel_arguments: str
+    kernel_arguments: str  # for a Linux kernel
+    debug_exit: tuple[str, ...] = ()  # plugs what a guest ends QEMU by, with a status of its own
     freezes: bool = True  # a clone of a frozen guest goes on
 
 
@@ -34,6 +35,7 @@ X86_64 = Architecture(
     kernel_arguments=(
         f"console=ttyS0 earlyprintk=ttyS0,115200 {_EVERYWHERE} no_timer_check lpj=10000000 cryptomgr.notests"
     ),
+    debug_exit=("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
 )
 AARCH64 = Architecture(
     name="aarch64",

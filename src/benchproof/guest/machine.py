@@ -9,7 +9,6 @@ import platform
 import re
 import shutil
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,24 +18,14 @@ from typing import ClassVar
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
-from benchproof.guest.architecture import X86_64, Architecture
-from benchproof.guest.disk import DEVICE, Disk
+from benchproof.guest.architecture import X86_64
+from benchproof.guest.disk import DEVICE
+from benchproof.guest.hardware import Hardware, emulator_version
 from benchproof.guest.monitor import Monitor
 from benchproof.guest.wire import Wire
-from benchproof.model import Frozen
 from benchproof.process import Supervised, Tail
 
-# One nanosecond of guest time is one guest instruction; idle time is skipped. Nothing in the machine is random, and
-# nothing of the host's time reaches it. The guest stops itself by its pvpanic device.
-_EXACT = {
-    "-icount": "shift=0,sleep=off",
-    "-rtc": "base=2026-01-01,clock=vm",
-    "-seed": "1",
-    "-device": "pvpanic",
-    "-action": "panic=pause",
-}
 _EXACT_KERNEL_ARGUMENTS = "norandmaps random.trust_cpu=off BENCHPROOF_EXACT=1"
-_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _KVM_TIMEOUT_S = 10.0
 _DRIVERS = "virtio_pci and virtio_blk built into the kernel, or a kernel of Debian's: debian:PACKAGE"
 _CONSOLE_FLOOD_BYTES = 64 << 20
@@ -47,21 +36,17 @@ _BLOCK_NODE = re.compile(rb'-blockdev {"node-name": "(\w+)".*?}: ')
 Log = Callable[[str, bytes], None]
 
 
-class Machine(Frozen, frozen=True):
-    """What is plugged together; together with kernel and initramfs, all that makes the guest."""
+class Machine(Hardware, frozen=True, kw_only=True):
+    """A machine with Linux on it; together with kernel and initramfs, all that makes the guest.
+
+    Where it is exact, the guest freezes itself: see exact.py.
+    """
 
     probe: ClassVar[str] = "/init"  # where the probe lies in the initramfs
 
     kernel: Path
     initramfs: Path
-    accel: str  # kvm | tcg
-    cpu: str
-    vcpus: int
-    memory_mib: int
-    architecture: Architecture = X86_64
     kernel_arguments: str = X86_64.kernel_arguments
-    exact: bool = False  # the guest's clock counts its instructions, and it freezes itself: see exact.py
-    disk: Disk | None = None
 
     def command(
         self,
@@ -82,39 +67,26 @@ class Machine(Frozen, frozen=True):
             f"memory-backend-file,id=ram,size={self.memory_mib}M,mem-path={ram},share={'off' if restored else 'on'}"
         )
         options = {
-            "-display": "none",
-            "-sandbox": _SANDBOX,
-            "-accel": self.accel + (",thread=single" if self.exact else ""),
-            "-machine": self.architecture.machine + (",memory-backend=ram" if ram else ""),
-            "-cpu": self.cpu,
-            "-smp": str(self.vcpus),
-            "-m": str(self.memory_mib),
             "-kernel": str(self.kernel),
             "-initrd": str(self.initramfs),
-            "-append": self.kernel_arguments,
+            "-append": self.kernel_arguments + (f" {_EXACT_KERNEL_ARGUMENTS}" if self.exact else ""),
         }
         if ram:
             options["-object"] = memory
-        if self.exact:
-            options |= _EXACT | {"-append": f"{self.kernel_arguments} {_EXACT_KERNEL_ARGUMENTS}"}
         if request:
             options["-fw_cfg"] = f"name=opt/benchproof/command,file={request}"
-        channels = {
-            "file,id=console,path=/dev/stdout": ("-serial", "chardev:console"),
-            f"socket,id=wire,fd={wire}": self.architecture.wire,
-            f"socket,id=monitor,fd={monitor}": ("-mon", "chardev=monitor,mode=control"),
-        }
         return [
-            *(self.architecture.emulator, "-nodefaults", "-no-user-config", "-no-reboot"),
+            *self.words(
+                console="file,path=/dev/stdout",
+                second=f"socket,fd={wire}",
+                monitor=f"socket,fd={monitor}",
+                machine_options=",memory-backend=ram" if ram else "",
+            ),
+            "-no-reboot",
             *(word for option in options.items() for word in option),
-            *(word for channel, use in channels.items() for word in ("-chardev", channel, *use)),
             *(self.disk.options(layers) if self.disk and layers else ()),
             *(("-incoming", "defer") if restored else ()),
         ]
-
-    def with_kvm(self) -> Machine:
-        """The same machine, run by KVM on the host's own processor."""
-        return msgspec.structs.replace(self, accel="kvm", cpu="host")
 
     def described(self) -> Machine:
         """The same machine without the paths of this host, for the envelope; the files are there by their hashes."""
@@ -159,11 +131,12 @@ def launched(
         argv += options
         argv[0] = shutil.which(argv[0]) or argv[0]  # by the PATH of our user, as its version is asked and it is hashed
         descriptors = [each.fileno() for each in theirs]
-        program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors))
+        program = stack.enter_context(Supervised(argv, supervisor=supervisor, pass_fds=descriptors, cpus=machine.cpus))
         for each in theirs:
             each.close()
         guest = Guest(program, ours[0], ours[1], requested_ns)
         try:
+            guest.monitor.pin(machine.cpus, vcpus=machine.vcpus)
             yield guest
             _refuse_crash(program)
         except TargetFailed as error:
@@ -218,16 +191,6 @@ def _with_last_words(message: str, guest: Guest) -> str:
     found = _LAST_WORDS.search(guest.console.text()) or _COMPLAINT.search(guest.complaints.text())
     words = _BLOCK_NODE.sub(rb"\1 of the disk: ", found[0]) if found else b""
     return f"{message}: {words[:200].decode(errors='replace').strip()}" if words else message
-
-
-def emulator_version(architecture: Architecture = X86_64) -> str:
-    """First line of `--version`. Raises NotSupported if QEMU is not installed."""
-    if not shutil.which(architecture.emulator):
-        missing = f"apt-get install {architecture.package}"
-        raise NotSupported(f"{architecture.emulator} is not installed", missing=missing)
-    return subprocess.run(
-        [architecture.emulator, "--version"], capture_output=True, text=True, check=True, timeout=30
-    ).stdout.splitlines()[0]
 
 
 def kvm_verdict(machine: Machine, *, supervisor: Path, cache: Path) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import array
 import json
 import socket
+from collections.abc import Sequence
 from typing import Any
 
+from benchproof import pinning
 from benchproof.errors import TargetFailed
 
 _TIMEOUT_S = 60.0
@@ -44,6 +46,14 @@ class Monitor:
                 raise Refused(f"QEMU refused '{command}': {answer['error'].get('desc')}")
             if "return" in answer:
                 return answer["return"]
+
+    def pin(self, cpus: Sequence[int], *, vcpus: int) -> None:
+        """Each of the guest's CPUs to one of the host's, where there are as many and each has a thread of its own."""
+        if vcpus < 2 or len(cpus) != vcpus:
+            return
+        threads = [int(each["thread-id"]) for each in self.execute("query-cpus-fast")]
+        if len(set(threads)) == vcpus:
+            pinning.pin(threads, cpus)
 
     def await_event(self, name: str, *, timeout_s: float) -> None:
         """Wait for an event that has not been read yet."""

@@ -1,8 +1,8 @@
 """What A/A studies found on this machine, kept under the home folder, and which of it holds for a run to come.
 
-A floor is used only where the facts behind it are those of the run: host, machine, probe and authority, and the kind of
-system. The system itself may be another build: it is what is compared, while noise comes from what it runs on. Facts of
-the machine that only follow from that build are left out. What does not fit is not used, and that is said.
+A floor is used only where the facts behind it are those of the run: host, machine, probe and authority, and of the
+system its kind and how it starts. The system itself may be another build: it is what is compared, while noise comes
+from what it runs on. What does not fit is not used, and that is said.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchproof.model import Envelope
 
 STALE = timedelta(days=30)
 _SECTIONS = ("host", "machine", "probe", "authority")
-_FOLLOWS_THE_BUILD = {"command", "initramfs_sha256"}  # of the machine: where the kernel lies, what is packed with it
+_OF_THE_SYSTEM = ("kind", "start")  # the rest of the system may change: its noise is that of its kind
 _FOLDER = "calibrations"
 
 
@@ -84,12 +84,16 @@ def mismatches(calibrated: Envelope, envelope: Envelope) -> list[str]:
         for section in _SECTIONS
         for before, after in [(calibrated.sections.get(section, {}), envelope.sections.get(section, {}))]
         for fact in sorted(before.keys() | after.keys())
-        if before.get(fact) != after.get(fact) and fact not in _FOLLOWS_THE_BUILD and not fact.endswith("_reason")
-    ] + (["system.kind"] if _kind(calibrated) != _kind(envelope) else [])
+        if before.get(fact) != after.get(fact) and not fact.endswith("_reason")
+    ] + [f"system.{fact}" for fact in _OF_THE_SYSTEM if _system(calibrated).get(fact) != _system(envelope).get(fact)]
 
 
 def _kind(envelope: Envelope) -> str | None:
-    return envelope.sections.get("system", {}).get("kind")
+    return _system(envelope).get("kind")
+
+
+def _system(envelope: Envelope) -> dict[str, str]:
+    return envelope.sections.get("system", {})
 
 
 def _key(of: Study | Floor) -> tuple[str, bytes, str]:

@@ -19,6 +19,7 @@ _SYSTEM = "system"
 _REASON = "_reason"  # says why another fact is as it is, and changes no number itself
 # of a guest's initial file system, what is not the system's own kernel modules is the probe, a section of its own
 _OF_THE_SYSTEM = {"machine.initramfs_sha256"}
+_START = "system.start"  # a guest that boots is no newer version of one that is cloned
 # where a system runs on the host's own kernel, that kernel is under test, with what its version alone decides
 _OF_THE_KERNEL = {"host.kernel", "host.mitigations", "host.memory"}
 _MEMORY = "host.memory"
@@ -32,7 +33,7 @@ def facts_of(envelope: Envelope | None, *, harness: str) -> dict[str, str]:
     for section, facts in sections.items():
         for fact, value in facts.items():
             name = f"{section}.{fact}"
-            if section != _SYSTEM and name not in left_out and not fact.endswith(_REASON):
+            if (section != _SYSTEM or name == _START) and name not in left_out and not fact.endswith(_REASON):
                 found[name] = _coarse(value) if name == _MEMORY else value
     return found
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from benchproof.model import Facts, Frozen, Lab
+from benchproof.model import Facts, Lab
 from benchproof.targets.host import FolderInstance, confined, shared_folder, with_authority
 from benchproof.targets.observed import observe, sections, tool_version
+from benchproof.targets.settings import Pinned
 
 _OPTIONS = ("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--setenv", "LC_ALL", "C")
 _MOUNTS = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108 - a path inside the sandbox
@@ -19,7 +20,7 @@ _SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives")
 class Bwrap:
     """Commands under `bwrap`."""
 
-    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+    class Settings(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """`system`: show the host's programs and libraries, read-only, inside.
 
         `seccomp`: put a filter on every command, see authority.c; `network`: "host" shares that of the host.
@@ -38,7 +39,14 @@ class Bwrap:
         with self.start() as instance:
             observed = observe(instance)
         command = " ".join(["bwrap", *_OPTIONS, *self._wrap(Path("FOLDER"))])
-        found = sections(observed, execution="native", kind="bwrap", version=version, command=command)
+        found = sections(
+            observed,
+            execution="native",
+            cpus=self.settings.cpu_numbers,
+            kind="bwrap",
+            version=version,
+            command=command,
+        )
         return with_authority(found, seccomp=self.settings.seccomp, network=self.settings.network, usual="none")
 
     @contextlib.contextmanager
@@ -48,7 +56,9 @@ class Bwrap:
             network = ["--share-net"] if self.settings.network == "host" else []
             inner = confined("/work/probe", seccomp=self.settings.seccomp)
             words = ["bwrap", *_OPTIONS, *network, *self._wrap(folder), *inner]
-            yield FolderInstance(lab=self.lab, folder=folder, inside="/work", wrap=words)
+            yield FolderInstance(
+                lab=self.lab, folder=folder, inside="/work", wrap=words, cpus=self.settings.cpu_numbers
+            )
 
     def _wrap(self, folder: Path) -> list[str]:
         shown = [path for path in _SYSTEM_FOLDERS if self.settings.system and Path(path).exists()]

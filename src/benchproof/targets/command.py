@@ -14,16 +14,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchproof.errors import NotSupported, UsageError
-from benchproof.model import Completed, Facts, Frozen, Lab
+from benchproof.model import Completed, Facts, Lab
 from benchproof.targets.host import FolderInstance, Host, shared_folder, tmpfs_folder
 from benchproof.targets.observed import observe, sections
+from benchproof.targets.settings import Pinned
 
 
 class _WrappedInstance(FolderInstance):
     """The command's words stand in the middle of the wrapper's, not behind them."""
 
-    def __init__(self, *, lab: Lab, folder: Path, template: Sequence[str], tmpfs: str) -> None:
-        super().__init__(lab=lab, folder=folder, inside=str(folder), tmpfs=tmpfs)
+    def __init__(self, *, lab: Lab, folder: Path, template: Sequence[str], tmpfs: str, cpus: Sequence[int]) -> None:
+        super().__init__(lab=lab, folder=folder, inside=str(folder), tmpfs=tmpfs, cpus=cpus)
         self._template = template
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
@@ -36,12 +37,13 @@ class _WrappedInstance(FolderInstance):
 class Command:
     """Commands behind a wrapper that the user gives."""
 
-    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+    class Settings(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """`command`: the wrapper's words, one of them `{argv}`."""
 
         command: tuple[str, ...]
 
         def __post_init__(self) -> None:
+            super().__post_init__()
             if self.command.count("{argv}") != 1:
                 raise UsageError("command: expected a list of words, exactly one of them '{argv}'")
 
@@ -58,6 +60,7 @@ class Command:
         return sections(
             observed,
             execution="native" if same_processor else "unknown",
+            cpus=self.settings.cpu_numbers,
             kind="command",
             command=" ".join(self.settings.command),
             program_sha256=hashlib.sha256(program.read_bytes()).hexdigest(),
@@ -67,7 +70,13 @@ class Command:
     def start(self) -> Iterator[FolderInstance]:
         self._program()
         with shared_folder(self.lab) as folder, tmpfs_folder(self.lab) as tmpfs:
-            yield _WrappedInstance(lab=self.lab, folder=folder, template=self.settings.command, tmpfs=tmpfs)
+            yield _WrappedInstance(
+                lab=self.lab,
+                folder=folder,
+                template=self.settings.command,
+                tmpfs=tmpfs,
+                cpus=self.settings.cpu_numbers,
+            )
 
     def _program(self) -> Path:
         first = self.settings.command[0]

@@ -15,10 +15,11 @@ from typing import Literal
 import msgspec
 
 from benchproof.errors import TargetFailed
-from benchproof.model import Completed, Facts, Frozen, Lab
+from benchproof.model import Completed, Facts, Lab
 from benchproof.targets.host import FolderInstance, shared_folder
 from benchproof.targets.observed import observe, sections, tool_version
 from benchproof.targets.runsc import BundleInstance, Sandbox, SandboxImage, sandbox
+from benchproof.targets.settings import Pinned
 
 _RUNSC_FAILED = 128
 
@@ -37,7 +38,7 @@ class _OneSandboxEach(BundleInstance):
 class Gvisor:
     """Commands under `runsc`."""
 
-    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+    class Settings(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """`platform`: how the sandbox intercepts system calls; `runsc`: the program."""
 
         platform: Literal["ptrace", "systrap", "kvm"] = "ptrace"
@@ -52,20 +53,25 @@ class Gvisor:
         version = self._version()
         with self.start() as instance:
             observed = observe(instance)
-        command, platform = " ".join(self._command), self.settings.platform
         return sections(
-            observed, execution="native", kind="gvisor", version=version, platform=platform, command=command
+            observed,
+            execution="native",
+            cpus=self.settings.cpu_numbers,
+            kind="gvisor",
+            version=version,
+            platform=self.settings.platform,
+            command=" ".join(self._command),
         )
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
         with shared_folder(self.lab) as home:
-            yield _OneSandboxEach(lab=self.lab, home=home, command=self._command)
+            yield _OneSandboxEach(lab=self.lab, home=home, command=self._command, cpus=self.settings.cpu_numbers)
 
     @contextlib.contextmanager
     def cold(self) -> Iterator[Sandbox]:
         """One sandbox for all its commands."""
-        with sandbox(self.lab, self._command) as fresh:
+        with sandbox(self.lab, self._command, self.settings.cpu_numbers) as fresh:
             fresh.begin("run")
             yield fresh
 

@@ -12,8 +12,9 @@ from typing import Literal
 
 from benchproof import process
 from benchproof.errors import TargetFailed
-from benchproof.model import Clock, Completed, Facts, Frozen, Lab
+from benchproof.model import Clock, Completed, Facts, Lab
 from benchproof.targets.observed import observe, sections
+from benchproof.targets.settings import Pinned
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours is made in it
 
@@ -23,11 +24,21 @@ class FolderInstance:
 
     clock: Clock = "target"
 
-    def __init__(self, *, lab: Lab, folder: Path, inside: str, wrap: Sequence[str] = (), tmpfs: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        lab: Lab,
+        folder: Path,
+        inside: str,
+        wrap: Sequence[str] = (),
+        tmpfs: str = "",
+        cpus: Sequence[int] = (),
+    ) -> None:
         self._lab = lab
         self._folder = folder
         self._inside = inside
         self._wrap = wrap  # words before the command
+        self._cpus = cpus  # of the host; none: all that we may use
         self._environment = process.ENVIRONMENT | ({"BENCHPROOF_TMPFS": tmpfs} if tmpfs else {})
         self.probe = self.put(lab.probe, "probe")
 
@@ -44,6 +55,7 @@ class FolderInstance:
             timeout_s=timeout_s,
             cwd=self._folder,
             environment=self._environment,
+            cpus=self._cpus,
         )
         if done.stderr:
             self._lab.log("stderr", done.stderr)
@@ -98,7 +110,7 @@ def with_authority(found: dict[str, dict[str, str]], *, seccomp: str, network: s
 class Host:
     """The host itself."""
 
-    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
+    class Settings(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """`seccomp`: put a filter on every command, see authority.c; `network`: "none" is an empty one."""
 
         seccomp: Literal["none", "confined"] = "none"
@@ -110,11 +122,18 @@ class Host:
 
     def facts(self) -> Facts:
         with self.start() as instance:
-            found = sections(observe(instance), execution="native", kind="host")
+            found = sections(observe(instance), execution="native", cpus=self.settings.cpu_numbers, kind="host")
         return with_authority(found, seccomp=self.settings.seccomp, network=self.settings.network, usual="host")
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
         with shared_folder(self.lab) as folder, tmpfs_folder(self.lab) as tmpfs:
             wrap = confined(f"{folder}/probe", seccomp=self.settings.seccomp, network=self.settings.network)
-            yield FolderInstance(lab=self.lab, folder=folder, inside=str(folder), wrap=wrap, tmpfs=tmpfs)
+            yield FolderInstance(
+                lab=self.lab,
+                folder=folder,
+                inside=str(folder),
+                wrap=wrap,
+                tmpfs=tmpfs,
+                cpus=self.settings.cpu_numbers,
+            )

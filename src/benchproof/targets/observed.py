@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 import msgspec
 
+from benchproof import pinning
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
 from benchproof.model import Completed, Instance
 
@@ -40,18 +42,39 @@ def tool_version(*command: str, missing: str) -> str:
     return (done.stdout.splitlines() or ["unknown"])[0]
 
 
-def sections(observed: dict[str, str], *, execution: str, **declared: str) -> dict[str, dict[str, str]]:
-    """What was observed, by section of the envelope; `declared` facts go to `system`.
+_OF_THE_MACHINE = frozenset({"architecture", "cpu", "cpus", "page_bytes"})
+_OF_AUTHORITY = frozenset({"seccomp_filters"})
 
-    `execution` is native, kvm, tcg or unknown.
+
+def sections(
+    observed: dict[str, str], *, execution: str, cpus: Sequence[int] = (), **declared: str
+) -> dict[str, dict[str, str]]:
+    """What was observed of a system that runs on the host's machine, by section; `declared` facts go to `system`.
+
+    `execution` is native or unknown; `cpus`: what it was confined to, which it has to have seen. Raises NotSupported.
     """
-    section_of = dict.fromkeys(("architecture", "cpu", "cpus", "page_bytes"), "machine") | {
-        "seccomp_filters": "authority"
-    }
-    found: dict[str, dict[str, str]] = {"machine": {"execution": execution}, "system": declared, "authority": {}}
-    for fact, value in observed.items():
-        found[section_of.get(fact, "system")][fact] = value
-    return found
+    machine = {"execution": execution} | {fact: value for fact, value in observed.items() if fact in _OF_THE_MACHINE}
+    if cpus:
+        _refuse_unconfined(observed, cpus)
+        machine["cpu_set"] = pinning.written(cpus)
+    found = seen_within({fact: value for fact, value in observed.items() if fact not in machine}, **declared)
+    return {"machine": machine} | found
+
+
+def seen_within(observed: dict[str, str], **declared: str) -> dict[str, dict[str, str]]:
+    """Sections `system` and `authority` of a system whose machine is not the host's: what it sees is its own doing."""
+    of_system = {fact: value for fact, value in observed.items() if fact not in _OF_AUTHORITY}
+    of_authority = {fact: value for fact, value in observed.items() if fact in _OF_AUTHORITY}
+    return {"system": declared | of_system, "authority": of_authority}
+
+
+def _refuse_unconfined(observed: dict[str, str], cpus: Sequence[int]) -> None:
+    """A daemon that starts the command elsewhere does not inherit what we allow."""
+    if observed.get("cpus") != str(len(cpus)):
+        raise NotSupported(
+            f"cpus = '{pinning.written(cpus)}' does not reach what runs in it, which sees {observed.get('cpus')} CPUs",
+            missing="confine it by the wrapper's own option, and leave `cpus` out",
+        )
 
 
 def check_clock(instance: Instance) -> None:

@@ -11,17 +11,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from benchproof import probe
 from benchproof.errors import LabInvalid, NotSupported, UsageError
 from benchproof.footprint import disk_bytes, footprint
 from benchproof.guest import disk, exact, initramfs, kernels, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
-from benchproof.model import Clock, Completed, Facts, Footprint, Frozen, Lab
-from benchproof.quantities import Duration, Size
-from benchproof.targets.observed import observe, sections
+from benchproof.guest.hardware import emulator_version
+from benchproof.model import Clock, Completed, Facts, Footprint, Lab
+from benchproof.quantities import Duration
+from benchproof.targets.observed import observe, seen_within
+from benchproof.targets.settings import Plugged
 
 _PUT_TIMEOUT_S = 120.0
+_LEAST_MEMORY_BYTES = 16 << 20
 _NOT_EXACT = "exact = false in the plan"
 
 
@@ -134,39 +139,30 @@ class _ExactInstance:
 class Qemu:
     """Guests of one kernel on one machine."""
 
-    class Settings(Frozen, frozen=True, forbid_unknown_fields=True):
-        """`kernel`: a path, or `debian:PACKAGE`; `accel`: auto tries KVM; `start`: a clone of a frozen guest.
+    class Settings(Plugged, frozen=True, forbid_unknown_fields=True, kw_only=True):
+        """`kernel`: a path, or `debian:PACKAGE`; `start`: a clone of a frozen guest; the machine: see `Plugged`.
 
         `disk`: how large an empty one is, or the path of an image to begin with, which is never written to.
         `exact`: count instructions, see exact.py.
         """
 
         kernel: str = "debian:linux-image-cloud-amd64"
-        vcpus: int = 1
-        memory: Size = Size(256 << 20)
-        accel: Literal["auto", "kvm", "tcg"] = "auto"
         start: Literal["snapshot", "cold"] = "snapshot"
         disk: str | float | None = None
-        exact: bool = False
         arguments: str = ""  # added to the kernel's command line
         start_timeout: Duration = Duration(60)
 
         def __post_init__(self) -> None:
-            if not 1 <= self.vcpus <= 255:
-                raise UsageError(f"vcpus: expected 1 to 255, found {self.vcpus}")
-            if self.exact and (self.vcpus, self.start) != (1, "snapshot"):
-                raise UsageError('exact: expected vcpus = 1 and start = "snapshot", a count is not exact otherwise')
-            if self.exact and self.accel == "kvm":
-                raise UsageError(
-                    'exact: expected accel = "tcg" (or none), found "kvm", which cannot count instructions'
-                )
+            super().__post_init__()
+            if self.exact and self.start != "snapshot":
+                raise UsageError('exact: expected start = "snapshot", a count is not exact otherwise')
             if self.exact and self.disk is not None:
                 raise UsageError("exact: expected no disk, the host chooses when it answers")
-            if not 16 << 20 <= self.memory <= 1 << 42:
+            if self.memory < _LEAST_MEMORY_BYTES:
                 raise UsageError(f"memory: expected 16 MiB to 4 TiB, found {self.memory / 2**20:g} MiB")
 
-        def refuse_missing_files(self) -> None:
-            """Raises UsageError. A plan that was run may be read where its files are not."""
+        def refuse_missing(self) -> None:
+            super().refuse_missing()
             if self.disk is not None:
                 disk.parse(self.disk)
             if not self.kernel.startswith(kernels.DEBIAN) and not Path(self.kernel).is_file():
@@ -183,19 +179,24 @@ class Qemu:
     def kernel(self) -> kernels.Kernel:
         """Fetched at first use; it says of which architecture the guest is. Raises NotSupported."""
         if promised := kernels.promised_architecture(self.settings.kernel):
-            machines.emulator_version(ARCHITECTURES[promised])  # nothing is fetched for an emulator that is not here
+            emulator_version(self._played(ARCHITECTURES[promised]))  # nothing is fetched for one that is not here
         return kernels.find(self.settings.kernel, self.lab.cache)
 
     @cached_property
     def architecture(self) -> Architecture:
         """Of the guest. Raises NotSupported where exact mode has no way to freeze it."""
-        found = ARCHITECTURES[self.kernel.architecture]
-        if self.settings.exact and found != X86_64:
+        found = self._played(ARCHITECTURES[self.kernel.architecture])
+        if self.settings.exact and found.name != X86_64.name:
             raise NotSupported(
                 f"exact mode freezes guests of x86_64 only, and this kernel is for {found.name}",
                 missing=_NOT_EXACT,
             )
         return found
+
+    def _played(self, architecture: Architecture) -> Architecture:
+        """By the emulator that the plan names, if it does."""
+        emulator = self.settings.emulator or architecture.emulator
+        return msgspec.structs.replace(architecture, emulator=emulator)
 
     @cached_property
     def foreign_probe(self) -> probe.Probe | None:
@@ -212,23 +213,18 @@ class Qemu:
     @cached_property
     def machine(self) -> machines.Machine:
         """The machine with the accelerator that works. Raises NotSupported where KVM was demanded and does not."""
-        machines.emulator_version(self.architecture)
+        emulator_version(self.architecture)
         program = self.foreign_probe.path if self.foreign_probe else self.lab.probe
         archive = self.lab.scratch / f"initramfs-{id(self)}"
         plugged = None if self.settings.disk is None else disk.parse(self.settings.disk)
         modules = kernels.module_files(self.kernel) if plugged else {}
         archive.write_bytes(initramfs.build(program.read_bytes(), modules))
+        hardware = msgspec.structs.replace(self.settings.hardware(self.architecture), disk=plugged)
         emulated = machines.Machine(
+            **msgspec.structs.asdict(hardware),
             kernel=self.kernel.path,
             initramfs=archive,
-            accel="tcg",
-            cpu=self.architecture.cpu,
-            vcpus=self.settings.vcpus,
-            memory_mib=int(self.settings.memory) >> 20,
-            architecture=self.architecture,
             kernel_arguments=f"{self.architecture.kernel_arguments} {self.settings.arguments}".strip(),
-            exact=self.settings.exact,
-            disk=plugged,
         )
         return emulated if self.kvm_trouble(emulated) else emulated.with_kvm()
 
@@ -245,24 +241,25 @@ class Qemu:
 
     def facts(self) -> Facts:
         with self.start() as instance:
-            found = sections(observe(instance), execution=self.machine.accel, kind="qemu", **self.kernel.facts)
-        declared = {
-            "emulator": machines.emulator_version(self.architecture),
-            "accel": self.machine.accel,
-            "machine": self.architecture.machine,
-            "memory_mib": str(self.machine.memory_mib),
+            observed = observe(instance)
+        trouble = self.kvm_trouble(self.machine) if self.machine.accel == "tcg" else ""
+        plugged = self.machine.facts(accel_reason=trouble)
+        if on := self.machine.disk:
+            plugged["disk_bytes"] = str(on.size_bytes)
+            plugged |= {"disk_base_sha256": snapshot.base_sha256(on)} if on.base else {}
+        return {"machine": plugged, **seen_within(observed, **self._booted())}
+
+    def _booted(self) -> dict[str, str]:
+        """What is booted on the machine, and how: of the system under test."""
+        program = self.foreign_probe.facts if self.foreign_probe else {}
+        return {
+            "kind": "qemu",
+            **self.kernel.facts,
             "initramfs_sha256": hashlib.sha256(self.machine.initramfs.read_bytes()).hexdigest(),
             "command": " ".join(self.machine.described().command(wire="FD", monitor="FD", layers=[Path("DISK")])),
             "start": self.settings.start,
+            **{f"probe_{name}": value for name, value in program.items()},
         }
-        if plugged := self.machine.disk:
-            declared["disk_bytes"] = str(plugged.size_bytes)
-            declared |= {"disk_base_sha256": snapshot.base_sha256(plugged)} if plugged.base else {}
-        if self.foreign_probe:
-            declared |= {f"probe_{name}": value for name, value in self.foreign_probe.facts.items()}
-        if self.machine.accel == "tcg":
-            declared["accel_reason"] = self.kvm_trouble(self.machine)
-        return found | {"machine": declared | found["machine"]}
 
     @contextlib.contextmanager
     def start(self) -> Iterator[_GuestInstance | _ExactInstance]:

@@ -32,12 +32,12 @@ _ENDED = "the sandbox was ended, with a command that did not end or could not be
 class BundleInstance(FolderInstance):
     """Has an OCI bundle, whose /work is the shared folder."""
 
-    def __init__(self, *, lab: Lab, home: Path, command: Sequence[str]) -> None:
+    def __init__(self, *, lab: Lab, home: Path, command: Sequence[str], cpus: Sequence[int]) -> None:
         self._home = home
         self._runsc = [*command, f"--root={home / 'state'}"]
         for name in (_WORK, "bundle/rootfs", "state"):
             (home / name).mkdir(parents=True)
-        super().__init__(lab=lab, folder=home / _WORK, inside="/work")
+        super().__init__(lab=lab, folder=home / _WORK, inside="/work", cpus=cpus)
 
     def bundle(self, argv: Sequence[str]) -> str:
         """Write the bundle for a command; returns the option that names it."""
@@ -53,8 +53,8 @@ class Sandbox(BundleInstance):
     holds the command's output, the command has not ended.
     """
 
-    def __init__(self, *, lab: Lab, home: Path, command: Sequence[str]) -> None:
-        super().__init__(lab=lab, home=home, command=command)
+    def __init__(self, *, lab: Lab, home: Path, command: Sequence[str], cpus: Sequence[int]) -> None:
+        super().__init__(lab=lab, home=home, command=command, cpus=cpus)
         self._command = tuple(command)
         self._life = contextlib.ExitStack()
         self._stay: process.Supervised | None = None  # None: it has not begun, or was ended
@@ -72,7 +72,8 @@ class Sandbox(BundleInstance):
         bundle = self.bundle([self.probe, "idle"])
         program = [*self._runsc, verb, "--detach", bundle, *options, container]
         supervisor = self._lab.probe
-        stay = process.Supervised([str(supervisor), "stay", str(output), *program], supervisor=supervisor)
+        argv = [str(supervisor), "stay", str(output), *program]
+        stay = process.Supervised(argv, supervisor=supervisor, cpus=self._cpus)
         status = _line(self._life.enter_context(stay), _TIMEOUT_S)
         if status != "0":
             self.close()
@@ -126,7 +127,7 @@ class Sandbox(BundleInstance):
             except StartFailed as error:
                 raise NotSupported(str(error)) from error
             undo.pop_all()
-        return SandboxImage(folder=folder, lab=self._lab, command=self._command)
+        return SandboxImage(folder=folder, lab=self._lab, command=self._command, cpus=tuple(self._cpus))
 
     def footprint(self) -> Footprint:
         """Sentry, gofer, the stubs that run the programs, and our supervisor. Raises LabInvalid, TargetFailed."""
@@ -145,11 +146,12 @@ class SandboxImage(Frozen, frozen=True, kw_only=True):
     folder: Path
     lab: Lab
     command: tuple[str, ...]
+    cpus: tuple[int, ...] = ()
     kept: bool = False  # by its target, for the whole run
 
     @contextlib.contextmanager
     def start(self) -> Iterator[Sandbox]:
-        with sandbox(self.lab, self.command) as clone:
+        with sandbox(self.lab, self.command, self.cpus) as clone:
             clone.restore(self.folder)
             yield clone
 
@@ -167,11 +169,11 @@ class SandboxImage(Frozen, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def sandbox(lab: Lab, command: Sequence[str]) -> Iterator[Sandbox]:
+def sandbox(lab: Lab, command: Sequence[str], cpus: Sequence[int]) -> Iterator[Sandbox]:
     """A sandbox that has not begun; leaving the context ends it and removes its files."""
     with (
         shared_folder(lab) as home,
-        contextlib.closing(Sandbox(lab=lab, home=home, command=command)) as made,
+        contextlib.closing(Sandbox(lab=lab, home=home, command=command, cpus=cpus)) as made,
     ):
         yield made
 

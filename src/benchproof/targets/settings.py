@@ -1,0 +1,83 @@
+"""The keys of a plan that several kinds of targets share, with their checks, and what follows from them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Literal
+
+from benchproof import pinning
+from benchproof.errors import UsageError
+from benchproof.guest.architecture import Architecture
+from benchproof.guest.hardware import Hardware, refused_option
+from benchproof.model import Frozen
+from benchproof.quantities import Size
+
+_SMALLEST_BYTES, _LARGEST_BYTES = 1 << 20, 1 << 42
+
+
+class Pinned(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`cpus`: the host's CPUs that the target is confined to, such as `0,1` or `2-5`; empty: all that we may use."""
+
+    cpus: str = ""
+
+    def __post_init__(self) -> None:
+        pinning.parse(self.cpus)
+
+    @property
+    def cpu_numbers(self) -> tuple[int, ...]:
+        """Of the host, in the order of the plan; none: not pinned."""
+        return pinning.parse(self.cpus)
+
+    def refuse_missing(self) -> None:
+        """Raises UsageError for what this machine does not have. A plan that was run may be read elsewhere."""
+        pinning.refuse_missing(self.cpu_numbers)
+
+
+class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The machine that QEMU plays. Empty: what is usual for the architecture; `accel`: auto tries KVM.
+
+    `emulator`: a `qemu-system-*`, or its path; `machine` and `cpu` as its options of that name take them; `options`:
+    more words for it. Where as many `cpus` are given as `vcpus`, each has its own.
+    """
+
+    vcpus: int = 1
+    memory: Size = Size(256 << 20)
+    accel: Literal["auto", "kvm", "tcg"] = "auto"
+    emulator: str = ""
+    machine: str = ""
+    cpu: str = ""
+    options: tuple[str, ...] = ()
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.vcpus <= 255:
+            raise UsageError(f"vcpus: expected 1 to 255, found {self.vcpus}")
+        if not _SMALLEST_BYTES <= self.memory <= _LARGEST_BYTES:
+            raise UsageError(f"memory: expected 1 MiB to 4 TiB, found {self.memory / 2**20:g} MiB")
+        if self.exact and self.vcpus != 1:
+            raise UsageError("exact: expected vcpus = 1, a count is not exact otherwise")
+        if self.exact and self.accel == "kvm":
+            raise UsageError('exact: expected accel = "tcg" (or none), found "kvm", which cannot count instructions')
+        if trouble := refused_option(self.options):
+            raise UsageError(f"options: {trouble}")
+
+    def refuse_missing(self) -> None:
+        super().refuse_missing()
+        if os.sep in self.emulator and not shutil.which(self.emulator):
+            raise UsageError(f"emulator: expected a program, found none: '{self.emulator}'")
+
+    def hardware(self, architecture: Architecture) -> Hardware:
+        """The emulated machine that is asked for."""
+        return Hardware(
+            accel="tcg",
+            cpu=self.cpu or architecture.cpu,
+            vcpus=self.vcpus,
+            memory_mib=int(self.memory) >> 20,
+            machine=self.machine,
+            architecture=architecture,
+            options=self.options,
+            cpus=self.cpu_numbers,
+            exact=self.exact,
+        )
