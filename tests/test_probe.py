@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchproof import probe, runner
-from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.primitive.probed import Probed
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetFailed
 from conftest import completed, transcript
@@ -80,7 +80,7 @@ def test_what_the_system_lacks_is_unsupported_in_its_own_words():
 def test_the_probe_knows_exactly_the_benchmarks_that_it_times(host_probe):
     listed = subprocess.run([host_probe.path, "list"], capture_output=True, text=True, check=True).stdout.split()
     probed = [kind for kind in map(BENCHMARKS.load, BENCHMARKS.names()) if issubclass(kind, Probed)]
-    assert set(listed) == {kind.operation or kind.definition.name for kind in probed}
+    assert set(listed) == {kind.operation or kind.definition.name for kind in probed} | set(SUITES["scaling"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from benchproof.plugins import Table
 _PRIMITIVE = "benchproof.benchmarks.primitive"
 _TRANSLATED = "benchproof.benchmarks.translated"
 _LIFECYCLE = "benchproof.benchmarks.lifecycle"
+_SCALING = "benchproof.benchmarks.scaling"
 BENCHMARKS = Table(
     group="benchproof.benchmarks",
     what="benchmark",
@@ -49,9 +50,11 @@ BENCHMARKS = Table(
         "fork.fanout": f"{_LIFECYCLE}.fanout:Fanout",
         "density.clones": f"{_LIFECYCLE}.density:Clones",
         "boot.phases": f"{_LIFECYCLE}.phases:Phases",
+        "scaling.primes": f"{_SCALING}.primes:Primes",
+        "scaling.hash": f"{_SCALING}.hash:Hash",
     },
 )
 SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
-    for tier in ("primitive", "translated", "lifecycle")
+    for tier in ("primitive", "translated", "lifecycle", "scaling")
 }

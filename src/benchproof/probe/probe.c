@@ -6,6 +6,7 @@ static const char USAGE[] =
     "                   [--inject-ns NS] [--inject-instructions N]    slower on purpose, by so much an operation\n"
     "                   [--capabilities HEX] [--namespaces mnt,net,...] [--seccomp confined]    what it may do, and no more\n"
     "  probe confine [--namespaces ...] [--seccomp confined] -- ARGV...    run ARGV with less than it would have\n"
+    "                   [--width N] [--threads 0|1] [--oversubscribe 0|1] [--limit N] [--chunks N]    scaling.* alone\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
     "  probe list                  the names that `bench` knows\n"
@@ -47,7 +48,7 @@ static const char USAGE[] =
 #define EXIT_UNSUPPORTED 69
 #define MAX_SAMPLES 10000
 
-struct state S = { .samples = 40, .warmups = 5, .sample_ns = 2000000, .budget_ns = 10 * NS_PER_S };
+struct state S = { .samples = 40, .warmups = 5, .sample_ns = 2000000, .budget_ns = 10 * NS_PER_S, .width = 1 };
 
 static struct authority declared; /* what the benchmark may do: nothing, unless it says so */
 static uint64_t warmup_ns[MAX_SAMPLES], sample_elapsed_ns[MAX_SAMPLES];
@@ -69,12 +70,18 @@ void say(const char *format, ...)
 void evidence(const char *name, uint64_t value) { say("{\"line\":\"evidence\",\"name\":\"%s\",\"value\":\"%" PRIu64 "\"}\n", name, value); }
 void evidence_text(const char *name, const char *value) { say("{\"line\":\"evidence\",\"name\":\"%s\",\"value\":\"%s\"}\n", name, value); }
 
-_Noreturn void unsupported(const char *reason)
+_Noreturn void not_applicable(const char *reason)
 {
-    int number = errno;
-    printf("{\"line\":\"unsupported\",\"reason\":\"%s: %s\"}\n", reason, strerror(number));
+    printf("{\"line\":\"unsupported\",\"reason\":\"%s\"}\n", reason);
     fflush(stdout);
     _exit(EXIT_UNSUPPORTED);
+}
+
+_Noreturn void unsupported(const char *reason)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s: %s", reason, strerror(errno));
+    not_applicable(text);
 }
 
 _Noreturn void die(const char *what)
@@ -183,7 +190,7 @@ int exit_status_of(pid_t pid)
 
 /* ---- measuring one benchmark ---- */
 
-static const struct benchmark *const TABLES[] = { PRIMITIVES, FILES, IPC, RINGS };
+static const struct benchmark *const TABLES[] = { PRIMITIVES, FILES, IPC, RINGS, SCALING };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 static uint64_t whole_batches(const struct benchmark *benchmark, uint64_t n)
@@ -415,6 +422,11 @@ static void parse_options(int argc, char **argv)
                           : !strcmp(option, "--iterations") ? &S.fixed_iterations
                           : !strcmp(option, "--size")       ? &S.size
                           : !strcmp(option, "--inject-instructions") ? &S.inject_instructions
+                          : !strcmp(option, "--width")      ? &S.width
+                          : !strcmp(option, "--threads")    ? &S.threads
+                          : !strcmp(option, "--oversubscribe") ? &S.oversubscribe
+                          : !strcmp(option, "--limit")      ? &S.limit
+                          : !strcmp(option, "--chunks")     ? &S.chunks
                                                                      : NULL;
         if (!field) {
             fprintf(stderr, "probe: unknown option '%s'\n%s", option, USAGE);

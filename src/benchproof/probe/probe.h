@@ -12,7 +12,8 @@
 #ifndef PLANTED
 #define PLANTED 0
 #endif
-enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_AUTHORITY = 5, SLOW_CLOCK = 6, EXTRA_NOP = 7, NO_DELAY = 8 };
+enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_AUTHORITY = 5, SLOW_CLOCK = 6, EXTRA_NOP = 7, NO_DELAY = 8,
+       SYSTEM_CALL = 20, DEAD_WORKER = 21, FOREIGN_SLOT = 22 /* of one worker among many */ };
 
 uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
 _Noreturn void die(const char *what); /* prints `what` and errno on stderr, exit status 70 */
@@ -25,6 +26,7 @@ extern struct state {
     const char *program;          /* our own path, for fork_exec */
     const char *dir;              /* where a tmpfs is looked for first; NULL: the usual places */
     uint64_t samples, warmups, sample_ns, budget_ns, fixed_iterations, size;
+    uint64_t width, threads, oversubscribe, limit, chunks; /* of scaling.* */
     const char *inject_text;      /* the delay as it was asked for; NULL: none */
     uint64_t inject_ps, inject_instructions;
 
@@ -48,6 +50,7 @@ void evidence_text(const char *name, const char *value);
 _Noreturn void unsupported(const char *reason); /* ends the program: the system lacks this, errno says why */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a line of output; printed when all is over */
 void first_line_with(const char *path, const char *key, char *value, size_t size); /* what stands behind `key`, or nothing */
+_Noreturn void not_applicable(const char *reason); /* the same, where nothing is lacking */
 uint64_t now_ns(void);
 pid_t fork_or_die(void); /* the child dies with us */
 int exit_status_of(pid_t pid); /* waits; -1 for a signal */
@@ -60,8 +63,8 @@ struct benchmark {
     void (*finish)(void);
     uint64_t granule; /* a batch is a multiple of as many operations, so that all batches do the same work */
 };
-/* Of primitives.c, files.c, ipc.c, ring.c; each ends with a benchmark without a name. */
-extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[];
+/* Of primitives.c, files.c, ipc.c, ring.c, scaling.c; each ends with a benchmark without a name. */
+extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[], SCALING[];
 
 /* authority.c: what the work may do */
 struct authority {

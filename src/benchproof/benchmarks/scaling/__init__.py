@@ -1,0 +1,1 @@
+"""Tier 3: does more CPU help?"""
