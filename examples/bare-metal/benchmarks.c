@@ -6,6 +6,12 @@ enum { COPY_BYTES = 1 << 20, CHUNK_BYTES = 1 << 16, WINDOW_PAGES = 512, SLEEP_MI
 
 static uint8_t source[COPY_BYTES] __attribute__((aligned(64))), copy[COPY_BYTES] __attribute__((aligned(64)));
 
+/* Counts are over warm-ups and samples together. */
+static void evidence(const char *key, uint64_t value)
+{
+    say("evidence %s %s %u", under_way->name, key, value);
+}
+
 /* Tasks in ring 3: give the first one a job, and perhaps a partner, and let them run to their end. */
 static void begin_tasks(void)
 {
@@ -27,20 +33,15 @@ static uint64_t run_program(enum program program, uint64_t count, bool with_part
     return tasks[1].page->job.elapsed;
 }
 
-static void evidence(const char *name, const char *key, uint64_t value)
-{
-    say("evidence %s %s %u", name, key, value);
-}
-
-/* syscall.getpid: OP_EXIT of each sample is an entry more, and the only one that is never completed. */
+/* syscall.getpid and ring.nop: OP_EXIT of each sample is an entry more, and the only one that is never completed. */
 static uint64_t sample_nops(uint64_t count) { return run_program(NOPS, count, false); }
 
 static const char *finish_nops(void)
 {
     struct job *job = &tasks[1].page->job;
-    evidence("syscall.getpid", "completed", job->completed);
-    evidence("syscall.getpid", "overflows", overflows);
-    evidence("syscall.getpid", "wrong_cookies", job->wrong_cookies);
+    evidence("completed", job->completed);
+    evidence("overflows", overflows);
+    evidence("wrong_cookies", job->wrong_cookies);
     return entries < job->completed ? "more completions than entries into the kernel" : NULL;
 }
 
@@ -49,8 +50,8 @@ static uint64_t sample_round_trips(uint64_t count) { return run_program(PING, co
 
 static const char *finish_round_trips(void)
 {
-    evidence("ipc.futex_pingpong", "round_trips", tasks[1].page->job.round_trips);
-    evidence("ipc.futex_pingpong", "partner_served", tasks[2].page->job.served);
+    evidence("round_trips", tasks[1].page->job.round_trips);
+    evidence("partner_served", tasks[2].page->job.served);
     return tasks[1].page->job.wrong_cookies + tasks[2].page->job.wrong_cookies ? "a completion had a foreign cookie" : NULL;
 }
 
@@ -59,8 +60,8 @@ static uint64_t sample_wakes(uint64_t count) { return run_program(SLEEPER, count
 
 static const char *finish_wakes(void)
 {
-    evidence("timer.wake", "wakes", tasks[1].page->job.wakes);
-    evidence("timer.wake", "woke_early", tasks[1].page->job.early);
+    evidence("wakes", tasks[1].page->job.wakes);
+    evidence("woke_early", tasks[1].page->job.early);
     return NULL;
 }
 
@@ -70,9 +71,9 @@ static uint64_t sample_touches(uint64_t count) { return run_program(TOUCHER, cou
 static const char *finish_touches(void)
 {
     struct job *job = &tasks[1].page->job;
-    evidence("memory.mmap_fault", "faults", given_on_fault);
-    evidence("memory.mmap_fault", "stale_words", job->stale);
-    evidence("memory.mmap_fault", "page_word_sum", job->word_sum);
+    evidence("faults", given_on_fault);
+    evidence("stale_words", job->stale);
+    evidence("page_word_sum", job->word_sum);
     return given_on_fault < job->touched ? "memory was touched that nobody had given" : NULL;
 }
 
@@ -104,7 +105,7 @@ static uint64_t sample_switches(uint64_t count)
 
 static const char *finish_switches(void)
 {
-    evidence("task.switch", "switches", turns[0] + turns[1]);
+    evidence("switches", turns[0] + turns[1]);
     return turns[0] == turns[1] ? NULL : "one of the two tasks had more turns than the other";
 }
 
@@ -142,8 +143,8 @@ uint64_t sample_maps_without_flush(uint64_t count) { return map_and_unmap(count,
 
 static const char *finish_maps(void)
 {
-    evidence("page.map_unmap", "mapped", mapped);
-    evidence("page.map_unmap", "gone", gone);
+    evidence("mapped", mapped);
+    evidence("gone", gone);
     return stray ? "the window was not empty when it began" : NULL;
 }
 
@@ -195,9 +196,9 @@ static uint64_t crc32(const uint8_t *data, uint64_t bytes)
 
 static const char *finish_copies(void)
 {
-    evidence("memory.memcpy", "copies", copies - copies_wrong);
-    evidence("memory.memcpy", "size_bytes", COPY_BYTES);
-    evidence("memory.memcpy", "body_crc32", crc32(copy + 8, COPY_BYTES - 16));
+    evidence("copies", copies - copies_wrong);
+    evidence("size_bytes", COPY_BYTES);
+    evidence("body_crc32", crc32(copy + 8, COPY_BYTES - 16));
     return NULL;
 }
 
@@ -236,20 +237,22 @@ static const char *finish_hashes(void)
     uint8_t digest[32];
     uint64_t words[4] = { 0 };
     for (int i = 0; i < 32; i++) words[i / 8] = words[i / 8] << 8 | first[i];
-    say("evidence hash.chunk digest %x%x%x%x", words[0], words[1], words[2], words[3]);
-    evidence("hash.chunk", "alike", alike);
+    say("evidence %s digest %x%x%x%x", under_way->name, words[0], words[1], words[2], words[3]);
+    evidence("alike", alike);
     sha256((const uint8_t *)"abc", 3, digest);
     return equal(digest, abc, sizeof abc) ? NULL : "the digest of 'abc' is not what it should be";
 }
 
 struct benchmark benchmarks[] = {
-    { "syscall.getpid", "ring entry: syscall from ring 3, one no-op taken from the ring, its completion read",
+    { "syscall.getpid", "ring entry (syscall from ring 3, one no-op taken from the ring, its completion read)",
+      2000, begin_tasks, sample_nops, finish_nops },
+    { "ring.nop", "ring entry (syscall from ring 3, one no-op taken from the ring, its completion read)",
       2000, begin_tasks, sample_nops, finish_nops },
     { "ipc.futex_pingpong", "wake and park between two ring-3 tasks, each in its own address space, by ring entries",
       500, begin_tasks, sample_round_trips, finish_round_trips },
-    { "timer.wake", "lateness of a timed wait of 50 us: PIT one-shot, hlt, back in ring 3",
+    { "timer.wake", "lateness of a timed wait of 50 us by a ring entry (PIT one-shot, hlt, back in ring 3)",
       10, begin_tasks, sample_wakes, finish_wakes },
-    { "memory.mmap_fault", "first write to a page from ring 3: page fault, a cleared page is mapped; 1/256 of unmapping 256",
+    { "memory.mmap_fault", "first write to a page from ring 3 (fault, a cleared page is mapped) and 1/256 of unmapping 256 pages",
       REGION_PAGES, begin_tasks, sample_touches, finish_touches },
     { "memory.memcpy", "rep movsq in the kernel", 1, begin_copies, sample_copies, finish_copies },
     { "task.switch", "yield between two tasks of the kernel, address space unchanged",

@@ -27,7 +27,14 @@ static int64_t nop_foreign(uint64_t unused)
 static int64_t nop_flood(uint64_t unused)
 {
     (void)unused;
-    for (unsigned i = 0; ++turn % 1000 == 0 && i < RING_ENTRIES; i++) complete(&current->page->ring, 7, 0);
+    if (++turn % 1000) return 0;
+    for (unsigned i = 0; i < RING_ENTRIES; i++) complete(&current->page->ring, 7, 0);
+    return 0;
+}
+
+static int64_t sleep_too_short(uint64_t deadline)
+{
+    if (++turn % 2) clock_wait(deadline);
     return 0;
 }
 
@@ -74,7 +81,7 @@ void plant(const char *name)
     else if (same(name, "lost-completion")) operations[OP_NOP] = nop_lost;
     else if (same(name, "foreign-completion")) operations[OP_NOP] = nop_foreign;
     else if (same(name, "overflow")) operations[OP_NOP] = nop_flood;
-    else if (same(name, "early-wake")) operations[OP_SLEEP] = nothing;
+    else if (same(name, "early-wake")) operations[OP_SLEEP] = sleep_too_short;
     else if (same(name, "lost-wake")) operations[OP_WAKE] = nothing;
     else if (same(name, "kept-pages")) operations[OP_UNMAP] = nothing;
     else if (same(name, "still-mapped")) sample_one("page.map_unmap", sample_maps_without_flush);

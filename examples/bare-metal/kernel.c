@@ -5,6 +5,7 @@ enum { SUCCESS = 16, WARMUPS = 5, SAMPLES = 20, MOST_SAMPLES = 10000, START_INFO
 
 extern uint64_t boot_ticks;
 char token[WORD];
+const struct benchmark *under_way;
 static char wanted[WORD], samples_wanted[WORD], fault[WORD];
 static uint64_t listed, done, failed, refused;
 
@@ -84,6 +85,7 @@ static void say_begin(void)
 static void measure(const struct benchmark *each, uint64_t samples)
 {
     uint64_t elapsed = 0;
+    under_way = each;
     say("start %s", each->name);
     each->prepare();
     for (unsigned i = 0; i < WARMUPS; i++) say("warmup %s %u %u", each->name, each->operations, each->sample(each->operations));
@@ -99,8 +101,8 @@ static void measure(const struct benchmark *each, uint64_t samples)
 
 void say_end(void)
 {
-    say("end benchmarks=%u done=%u failed=%u unsupported=%u lines=%u%s%s at=%u",
-        listed, done, failed, refused, lines_said + 1, *token ? " token=" : "", token, ticks());
+    say("end benchmarks=%u done=%u failed=%u unsupported=%u lines=%u%s%s hz=%u at=%u",
+        listed, done, failed, refused, lines_said + 1, *token ? " token=" : "", token, hz, ticks());
 }
 
 void leave_well(void)

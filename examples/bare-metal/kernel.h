@@ -107,6 +107,7 @@ void plant(const char *fault);
 /* kernel.c */
 enum { WORD = 80 };
 extern char token[WORD];
+extern const struct benchmark *under_way;
 extern void (*trailer)(void), (*farewell)(void);
 void leave_well(void);
 bool same(const char *left, const char *right);
