@@ -25,6 +25,7 @@ static uint64_t run_program(enum program program, uint64_t count, bool with_part
         struct job *job = &tasks[i].page->job;
         job->program = i == 1 ? program : PONG;
         job->operations = count;
+        job->self = (uint64_t)i;
         job->partner = i == 1 ? 2 : 1;
         job->delay = hz / 1000000 * SLEEP_MICROSECONDS;
         task_begin(&tasks[i], NULL);
@@ -43,6 +44,24 @@ static const char *finish_nops(void)
     evidence("overflows", overflows);
     evidence("wrong_cookies", job->wrong_cookies);
     return entries < job->completed ? "more completions than entries into the kernel" : NULL;
+}
+
+/* wake.refused, park.ready */
+static uint64_t sample_refused(uint64_t count) { return run_program(REFUSED, count, false); }
+static uint64_t sample_ready(uint64_t count) { return run_program(READY, count, false); }
+
+static const char *finish_refused(void)
+{
+    evidence("refused", tasks[1].page->job.refused);
+    evidence("wrong_cookies", tasks[1].page->job.wrong_cookies);
+    return NULL;
+}
+
+static const char *finish_ready(void)
+{
+    evidence("passed", tasks[1].page->job.passed);
+    evidence("wrong_cookies", tasks[1].page->job.wrong_cookies);
+    return NULL;
 }
 
 /* ipc.futex_pingpong */
@@ -248,6 +267,10 @@ struct benchmark benchmarks[] = {
       2000, begin_tasks, sample_nops, finish_nops },
     { "ring.nop", "ring entry (syscall from ring 3, one no-op taken from the ring, its completion read)",
       2000, begin_tasks, sample_nops, finish_nops },
+    { "wake.refused", "ring entry (a task is to be woken that does not exist, which is refused)",
+      2000, begin_tasks, sample_refused, finish_refused },
+    { "park.ready", "ring entry (a task wakes itself, and parks, which does not wait)",
+      2000, begin_tasks, sample_ready, finish_ready },
     { "ipc.futex_pingpong", "wake and park between two ring-3 tasks, each in its own address space, by ring entries",
       500, begin_tasks, sample_round_trips, finish_round_trips },
     { "timer.wake", "lateness of a timed wait of 50 us by a ring entry (PIT one-shot, hlt, back in ring 3)",

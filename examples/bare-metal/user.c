@@ -48,13 +48,29 @@ static void run_nops(struct job *job)
     job->elapsed = ticks() - begin;
 }
 
-/* Wake the partner and park, by one entry. */
-static void hand_over(struct job *job)
+/* Who asks for a task that does not exist must be told so. */
+static void run_refused(struct job *job)
 {
-    submit(OP_WAKE, job->partner);
+    uint64_t begin = ticks();
+    for (uint64_t i = 0; i < job->operations; i++) job->refused += call(OP_WAKE, NOBODY) == -1;
+    job->elapsed = ticks() - begin;
+}
+
+/* Wake a task and park, by one entry. */
+static int64_t hand_over(uint64_t task)
+{
+    submit(OP_WAKE, task);
     submit(OP_PARK, 0);
     enter();
-    collect(2);
+    return collect(2);
+}
+
+/* It wakes itself before it parks: the park must find that, and not wait. */
+static void run_ready(struct job *job)
+{
+    uint64_t begin = ticks();
+    for (uint64_t i = 0; i < job->operations; i++) job->passed += hand_over(job->self) == 0;
+    job->elapsed = ticks() - begin;
 }
 
 static void run_ping(struct job *job)
@@ -62,7 +78,7 @@ static void run_ping(struct job *job)
     uint64_t begin = ticks();
     for (uint64_t token = 0; token < 2 * job->operations; token += 2) {
         *MAILBOX = token;
-        hand_over(job);
+        hand_over(job->partner);
         job->round_trips += *MAILBOX == token + 1;
     }
     job->elapsed = ticks() - begin;
@@ -74,7 +90,7 @@ static void run_pong(struct job *job)
     for (uint64_t i = 0; i < job->operations; i++) {
         *MAILBOX += 1;
         job->served++;
-        if (i + 1 < job->operations) hand_over(job);
+        if (i + 1 < job->operations) hand_over(job->partner);
         else call(OP_WAKE, job->partner);
     }
 }
@@ -117,6 +133,8 @@ void user_start(void)
     struct job *job = &PAGE->job;
     switch (job->program) {
     case NOPS: run_nops(job); break;
+    case REFUSED: run_refused(job); break;
+    case READY: run_ready(job); break;
     case PING: run_ping(job); break;
     case PONG: run_pong(job); break;
     case SLEEPER: run_sleeper(job); break;

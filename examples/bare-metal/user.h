@@ -12,9 +12,10 @@
 #define REGION_PAGES 256u
 #define PAGE_BYTES 4096u
 #define RING_ENTRIES 32u
+#define NOBODY 99u                    /* no task has this number */
 
 enum operation { OP_NOP, OP_WAKE, OP_PARK, OP_SLEEP, OP_UNMAP, OP_EXIT, OPERATIONS };
-enum program { NOPS, PING, PONG, SLEEPER, TOUCHER };
+enum program { NOPS, REFUSED, READY, PING, PONG, SLEEPER, TOUCHER };
 
 struct submission {
     uint64_t operation, argument, cookie;
@@ -34,9 +35,10 @@ struct ring {
 
 /* What a task is to do, and its own account of what it did. Counts go on from sample to sample. */
 struct job {
-    uint64_t program, operations, partner, delay;
+    uint64_t program, operations, self, partner, delay;
     uint64_t elapsed;                                   /* of the last sample, in ticks */
     uint64_t cookie, completed, wrong_cookies;          /* of the ring */
+    uint64_t refused, passed;                           /* REFUSED, READY */
     uint64_t round_trips, served;                       /* PING, PONG */
     uint64_t wakes, early;                              /* SLEEPER */
     uint64_t touched, stale, word_sum;                  /* TOUCHER */
