@@ -91,9 +91,9 @@ static const char *finish_touches(void)
 {
     struct job *job = &tasks[1].page->job;
     evidence("faults", given_on_fault);
-    evidence("stale_words", job->stale);
-    evidence("page_word_sum", job->word_sum);
-    return given_on_fault < job->touched ? "memory was touched that nobody had given" : NULL;
+    evidence("pages_verified", job->verified);
+    evidence("dirty_pages", job->dirty);
+    return given_on_fault < job->verified ? "memory was touched that nobody had given" : NULL;
 }
 
 /* task.switch: two tasks of the kernel; an operation is one switch, and each task counts its own turns. */

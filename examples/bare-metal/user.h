@@ -41,7 +41,7 @@ struct job {
     uint64_t refused, passed;                           /* REFUSED, READY */
     uint64_t round_trips, served;                       /* PING, PONG */
     uint64_t wakes, early;                              /* SLEEPER */
-    uint64_t touched, stale, word_sum;                  /* TOUCHER */
+    uint64_t verified, dirty;                           /* TOUCHER */
 };
 
 struct task_page {
