@@ -40,6 +40,15 @@ static int64_t sleep_too_short(uint64_t deadline)
 
 static int64_t nothing(uint64_t unused) { (void)unused; return 0; }
 static void copy_nothing(void) {}
+static void clear_nothing(frame_t frame) { (void)frame; }
+
+static uint64_t sample_idle(uint64_t count)
+{
+    uint64_t begin = ticks();
+    while (ticks() - begin < count) {}
+    return ticks() - begin;
+}
+
 static uint64_t sample_stopped(uint64_t count) { (void)count; return 0; }
 static uint64_t sample_panic(uint64_t count) { panic("planted after %u operations", count); }
 
@@ -83,9 +92,12 @@ void plant(const char *name)
     else if (same(name, "overflow")) operations[OP_NOP] = nop_flood;
     else if (same(name, "early-wake")) operations[OP_SLEEP] = sleep_too_short;
     else if (same(name, "lost-wake")) operations[OP_WAKE] = nothing;
+    else if (same(name, "no-park")) operations[OP_PARK] = nothing;
+    else if (same(name, "dirty-pages")) clear_page = clear_nothing;
     else if (same(name, "kept-pages")) operations[OP_UNMAP] = nothing;
     else if (same(name, "still-mapped")) sample_one("page.map_unmap", sample_maps_without_flush);
     else if (same(name, "no-copy")) copier = copy_nothing;
+    else if (same(name, "no-work")) sample_all(sample_idle);
     else if (same(name, "stopped-clock")) sample_all(sample_stopped);
     else if (same(name, "wrong-hz")) hz /= 100;
     else if (same(name, "panic")) sample_all(sample_panic);

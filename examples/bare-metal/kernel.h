@@ -71,6 +71,7 @@ void *map_device(uint64_t address);
 frame_t frame_take(void);
 void frame_give(frame_t frame);
 void frame_clear(frame_t frame);
+extern void (*clear_page)(frame_t frame);                   /* of a page that a task is given */
 uint64_t *window_entry(uint32_t page);                      /* the kernel's own window: 512 pages, mapped at will */
 uint64_t *window_address(uint32_t page);
 void address_space_make(struct task *task);
