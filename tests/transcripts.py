@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import NoReturn
+
+from benchproof.errors import NotSupported
+from benchproof.model import Reported
+from benchproof.protocol.transcript import Ended, Heard, read
+
 TOKEN = "3f9c21d07b66a154"  # noqa: S105 - a word that is new in every start, no secret
 LOG = ("SeaBIOS (version 1.16.2)", "[    0.000000] toy: 1 CPU, 256 MiB", "")
 BEGIN = f"@bp begin 1 benchmarks=2 token={TOKEN} system=toy-1 build=release hz=1000000000 at=1000000"
@@ -43,3 +51,49 @@ def whole(*lines: str, log: tuple[str, ...] = LOG, after: tuple[str, ...] = ()) 
 
 
 GOOD = whole()
+
+
+class Speaks:
+    """A target that measures itself, as far as benchproof can see: its console is what a test wrote."""
+
+    probe = ""
+
+    def __init__(self, console: bytes, *, exact: bool = False, **how: object) -> None:
+        self.console = console
+        self.exact = exact
+        self.how = how
+        self.clock = "instructions" if exact else "target"
+        self.asked: list[str] = []
+
+    def facts(self) -> dict[str, dict[str, str]]:
+        return {"machine": {"execution": "emulated"}, "system": {"kind": "kernel"}}
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Speaks]:
+        yield self
+
+    def report(self, name: str, *, timeout_s: float) -> Reported:
+        self.asked.append(name)
+        return read(Heard(self.console), name, ended=Ended("trailer"), exact=self.exact, **self.how)
+
+    def run(self, argv: object, *, stdin: bytes = b"", timeout_s: float) -> NoReturn:
+        raise NotSupported("no program can be started in it")
+
+    put = get = run
+
+
+def console(name: str, evidence: dict[str, object], *, unit: str = "ns", operations: int = 10) -> bytes:
+    """A whole transcript of one benchmark: a warm-up and two samples of 5,000 and 7,000."""
+    said = (
+        "@bp begin 1 benchmarks=1 hz=1000000000",
+        f"@bp bench {name} unit={unit} clock=tsc : the mechanism of {name}",
+        "@bp unsupported * nothing else is there",
+        f"@bp start {name}",
+        f"@bp warmup {name} {operations} 9000",
+        f"@bp sample {name} {operations} 5000",
+        f"@bp sample {name} {operations} 7000",
+        *(f"@bp evidence {name} {key} {value}" for key, value in evidence.items()),
+        f"@bp done {name} samples=2 operations={2 * operations} elapsed=12000",
+    )
+    end = f"@bp end benchmarks=1 done=1 failed=0 unsupported=1 lines={len(said) + 1} hz=1000000000"
+    return "".join(f"{line}\n" for line in (*said, end)).encode()

@@ -334,9 +334,12 @@ def _known(benchmarks: Sequence[Benchmark], *, exact: bool) -> Known:
     for benchmark in benchmarks:
         name, quantity = benchmark.definition.name, getattr(benchmark, "quantity", None)
         unit, better = getattr(benchmark, "unit", None), getattr(benchmark, "better", None)
-        known[name] = {f"{name}.{quantity}": (unit, better)} if quantity and unit and better else {}
-        if known[name] and exact:
-            known[name][f"{name}.instructions"] = ("instructions", "lower")
+        stem = getattr(benchmark, "stem", name)  # of its metrics: a primitive of a kernel is called as the kernel does
+        metrics = known.setdefault(name, {})
+        if quantity and unit and better:
+            metrics[f"{stem}.{quantity}"] = (unit, better)
+            if exact:
+                metrics[f"{stem}.instructions"] = ("instructions", "lower")
     return known
 
 

@@ -94,7 +94,7 @@ def gates_of(
     names = [*known, *(name for name in lost if name not in known)]
     for key, table in tables.items():
         at = f"{where}: gates.{key}"
-        name = benchmark_of(key, names)
+        name = benchmark_of(key, names) or next((name for name, metrics in known.items() if key in metrics), None)
         if name is None:
             quotes = "; a name with a dot needs quotes" if _is_nested(table) else ""
             raise UsageError(

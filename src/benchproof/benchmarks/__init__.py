@@ -36,6 +36,7 @@ BENCHMARKS = Table(
         "ipc.tcp_pingpong": f"{_TRANSLATED}.tcp_pingpong:TcpPingpong",
         "file.reread": f"{_TRANSLATED}.reread:Reread",
         "file.map_read": f"{_TRANSLATED}.map_read:MapRead",
+        "kernel.primitive": "benchproof.benchmarks.kernel.primitive:Primitive",
         "lifecycle.provision": f"{_LIFECYCLE}.provision:Provision",
         "lifecycle.exec_ready": f"{_LIFECYCLE}.exec_ready:ExecReady",
         "lifecycle.exec": f"{_LIFECYCLE}.exec:Exec",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from benchproof import oracles
 from benchproof.benchmarks.primitive.probed import TIER, Probed
+from benchproof.benchmarks.translation import Translation
 from benchproof.model import Definition
 from benchproof.oracles import Evidence
 
@@ -13,12 +14,17 @@ from benchproof.oracles import Evidence
 class ForkExit(Probed, frozen=True):
     """What does it cost to make a process and see it end?"""
 
+    translation = Translation(
+        operation="spawn and wait of an empty task",
+        differs="a task is made from nothing: no address space is copied",
+        counts=("children_verified",),
+    )
     definition = Definition(
         name="process.fork_exit",
         tier=TIER,
         question=__doc__,
         mechanism="fork, _exit, waitpid",
-        without_posix="spawn and wait of an empty task",
+        without_posix=translation.operation,
         oracle="each child ends with the status that its number gives it",
     )
     exact_batch = 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from benchproof import oracles
 from benchproof.benchmarks.primitive.probed import TIER, Probed, throughput
+from benchproof.benchmarks.translation import Translation
 from benchproof.model import Definition
 from benchproof.oracles import Evidence
 from benchproof.quantities import Size
@@ -23,12 +24,18 @@ def pattern(size: int) -> bytes:
 class Memcpy(Probed, frozen=True):
     """How fast is memory copied?"""
 
+    translation = Translation(
+        operation="the same copy, by a loop of the system's own",
+        differs="the system's own copy loop, not the C library's",
+        counts=("copies",),
+        workload=("size_bytes",),
+    )
     definition = Definition(
         name="memory.memcpy",
         tier=TIER,
         question=__doc__,
         mechanism="memcpy of the C library that is in the probe",
-        without_posix="the same copy by the same code",
+        without_posix=translation.operation,
         oracle="each copy carries its own number at both ends, and the last one has the checksum of the known pattern",
     )
     exact_batch = 1
@@ -48,9 +55,15 @@ class Memcpy(Probed, frozen=True):
         """The words behind the probe's path."""
         return super().command(settings | {"--size": int(self.size)})
 
-    def sample(self, elapsed_ns: int, iterations: int) -> float:
+    def sample(self, elapsed_ns: float, iterations: int) -> float:
         """Bytes a second."""
         return throughput(int(self.size), elapsed_ns, iterations)
+
+    @property
+    def literals(self) -> Mapping[str, str]:
+        """What a system that measures itself must have copied."""
+        body = zlib.crc32(pattern(int(self.size))[8:-8])
+        return {"size_bytes": str(int(self.size)), "body_crc32": str(body)}
 
     def check(self, evidence: Evidence) -> Iterator[str]:
         """The post-condition."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Self
 
 import msgspec
 
 from benchproof import authority, oracles, probe
+from benchproof.benchmarks import translation
 from benchproof.benchmarks.primitive import counted
+from benchproof.benchmarks.translation import Metric, Translation
 from benchproof.errors import NotSupported
-from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Target, Unit
+from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Reporting, Target, Unit
 from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
@@ -25,6 +27,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     """The parameters that all probed benchmarks share; `timeout` is for the whole command."""
 
     definition: ClassVar[Definition]
+    translation: ClassVar[Translation | None] = None  # None: a system without POSIX has nothing that we could check
     quantity: ClassVar[str] = "latency"
     unit: ClassVar[Unit] = "ns"
     better: ClassVar[Better] = "lower"
@@ -60,6 +63,8 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
         with target.start() as instance:
+            if isinstance(instance, Reporting):
+                return self.hear(instance)
             if instance.clock == "instructions":
                 if self.delay_ns is not None:
                     raise NotSupported("a delay says nothing where instructions are counted", missing=_USE_INSTRUCTIONS)
@@ -67,6 +72,32 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
                 return self.count(done)
             done = instance.run([instance.probe, *self.arguments()], timeout_s=float(self.timeout))
         return self.observe(done)
+
+    def hear(self, instance: Reporting) -> Observation:
+        """What a system says that measures itself. Raises InvocationError."""
+        translation.refuse_delay(self.delay_ns or self.chain)
+        row = self._row()
+        reported = instance.report(self.definition.name, timeout_s=float(self.timeout))
+        metric = Metric(
+            stem=self.definition.name,
+            quantity=self.quantity,
+            unit=self.unit,
+            better=self.better,
+            sample=self.sample,
+        )
+        return translation.observed(reported, metric, row, self.literals)
+
+    def _row(self) -> Translation:
+        if self.translation is None:
+            raise NotSupported(
+                f"not_applicable: '{self.definition.name}' has no counterpart without POSIX that proves its work"
+            )
+        return self.translation
+
+    @property
+    def literals(self) -> Mapping[str, str]:
+        """The evidence of known value that a system must tell that measures itself."""
+        return self.translation.expect if self.translation else {}
 
     @property
     def delay_ns(self) -> str | None:
@@ -152,13 +183,17 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         )
         return Observation(measurements=(measurement,), evidence=evidence)
 
-    def sample(self, elapsed_ns: int, iterations: int) -> float:
+    def sample(self, elapsed_ns: float, iterations: int) -> float:
         """One sample in `unit`; here the time of one operation."""
         return elapsed_ns / iterations
 
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations, those common to all probed benchmarks first."""
         evidence = observation.evidence
+        if translation.is_own_word(observation):
+            yield from translation.judged(observation, self._row(), self.literals)
+            yield from () if observation.unverified else self.check_told(evidence)
+            return
         yield from oracles.no_failures(evidence)
         yield from oracles.injected(evidence, delay_ns=self.delay_ns, instructions=self.chain)
         if evidence.get("clock") == "instructions":
@@ -172,8 +207,13 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         """The post-condition of this benchmark alone."""
         raise NotImplementedError
 
+    def check_told(self, evidence: Evidence) -> Iterable[str]:
+        """What must follow from the evidence of a system that measures itself, beside its row of the table."""
+        del evidence
+        return ()
 
-def throughput(size_bytes: int, elapsed_ns: int, iterations: int) -> float:
+
+def throughput(size_bytes: int, elapsed_ns: float, iterations: int) -> float:
     """Bytes a second."""
     return size_bytes * iterations / (elapsed_ns / 1e9)
 

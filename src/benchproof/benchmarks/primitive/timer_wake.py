@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from benchproof import oracles
 from benchproof.benchmarks.primitive.probed import TIER, Probed
+from benchproof.benchmarks.translation import Translation
 from benchproof.model import Definition
 from benchproof.oracles import Evidence
 
@@ -13,12 +14,18 @@ from benchproof.oracles import Evidence
 class TimerWake(Probed, frozen=True):
     """How late does a sleeping task wake up?"""
 
+    translation = Translation(
+        operation="a timed wait; how late it ends",
+        differs="the system's own queue of timers; the deadline may be further ahead than 50 us",
+        counts=("wakes",),
+        zeros=("woke_early",),
+    )
     definition = Definition(
         name="timer.wake",
         tier=TIER,
         question=__doc__,
         mechanism="clock_nanosleep to a deadline 50 us ahead; the time is from the deadline to being back",
-        without_posix="a timed wait; how late it ends",
+        without_posix=translation.operation,
         oracle="no wake-up is early and no sleep fails",
     )
     exact_batch = 10

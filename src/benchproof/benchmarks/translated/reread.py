@@ -32,7 +32,7 @@ class Reread(Probed, frozen=True):
     unit = "bytes/s"
     better = "higher"
 
-    def sample(self, elapsed_ns: int, iterations: int) -> float:
+    def sample(self, elapsed_ns: float, iterations: int) -> float:
         """Bytes a second."""
         return throughput(_READ_BYTES, elapsed_ns, iterations)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchproof.benchmarks.primitive.probed import Probed, round_trips
+from benchproof.benchmarks.translation import Translation
 from benchproof.model import Definition
 from benchproof.oracles import Evidence
 
@@ -14,12 +15,18 @@ TIER = 2
 class TcpPingpong(Probed, frozen=True):
     """How long does a round trip between two processes take over TCP within the machine?"""
 
+    translation = Translation(
+        operation="a round trip over the stream sockets of the system, once it has any",
+        differs="its own sockets, which need not be TCP to the last rule",
+        counts=("round_trips", "partner_served"),
+        zeros=("wrong_replies",),
+    )
     definition = Definition(
         name="ipc.tcp_pingpong",
         tier=TIER,
         question=__doc__,
         mechanism="TCP over the loopback interface without delay, 8 bytes each way, blocking",
-        without_posix="a round trip over the stream sockets of the system, once it has any",
+        without_posix=translation.operation,
         oracle="each answer is its token plus one; both count the same round trips; the partner ends well",
     )
     exact_batch = 10

@@ -1,0 +1,1 @@
+"""What only a system that measures itself can be asked: its own primitives, by its own names."""
