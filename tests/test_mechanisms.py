@@ -108,8 +108,10 @@ def test_cycles_have_a_row_of_their_own_and_no_ratio_to_time():
     for form in FORMATS.names():
         text = FORMATS.load(form)(a_report(passed("linux", 100), passed("bare", 50, unit="cycles")))
         assert "0.50x" not in text
-    lines = FORMATS.load("terminal")(a_report(passed("linux", 100), passed("bare", 50, unit="cycles"))).splitlines()
-    assert [line.split()[1] for line in lines if line.strip().startswith("syscall.getpid")] == ["ns", "cycles"]
+    text = FORMATS.load("terminal")(a_report(passed("linux", 100), passed("bare", 50, unit="cycles")))
+    (line,) = [line.split() for line in text.splitlines() if line.strip().startswith("syscall.getpid")]
+    assert (line[1], line[2], line[5]) == ("passed", "cycles", "ns")
+    assert "bare: in cycles, and 'linux' in ns: figures of two units have no ratio" in text
 
 
 def test_what_failed_stands_in_the_row_of_its_reference():

@@ -134,19 +134,34 @@ def _rows(
         for each in measurements(by_target.get(column.target, ())):
             metrics.setdefault(each.metric, {})[column.target] = (each.unit, each.better)
     on_purpose = invocations.injected(parameters)
-    return [
-        Row(
-            benchmark=benchmark,
-            parameters=dict(parameters),
-            tier=tier,
-            metric=metric,
-            unit=kind[0] if kind else None,
-            better=kind[1] if kind else None,
-            cells={name: make_cell(by_target.get(name, ()), metric, on_purpose, mechanism) for name in targets},
-        )
-        for metric, kinds in metrics.items() or [(benchmark, {})]
-        for kind, targets in _by_kind(kinds, columns).items()
-    ]
+    found = []
+    for metric, kinds in metrics.items() or [(benchmark, {})]:
+        for kind, targets in _by_kind(kinds, columns).items():
+            cells = {name: make_cell(by_target.get(name, ()), metric, on_purpose, mechanism) for name in targets}
+            found.append(
+                Row(
+                    benchmark=benchmark,
+                    parameters=dict(parameters),
+                    tier=tier,
+                    metric=metric,
+                    unit=kind[0] if kind else None,
+                    better=kind[1] if kind else None,
+                    cells=_told_apart(cells, kinds, columns),
+                )
+            )
+    return found
+
+
+def _told_apart(cells: Mapping[str, Cell], kinds: Mapping[str, Kind], columns: Iterable[Column]) -> dict[str, Cell]:
+    """The cells; one whose reference states the metric in another unit says why there is no ratio."""
+    found = dict(cells)
+    for column in columns:
+        own, other = kinds.get(column.target), kinds.get(column.reference)
+        if column.target in found and own and other and own != other:
+            cell = found[column.target]
+            note = f"in {own[0]}, and '{column.reference}' in {other[0]}: figures of two units have no ratio"
+            found[column.target] = msgspec.structs.replace(cell, notes=(*cell.notes, note))
+    return found
 
 
 def _by_kind(kinds: Mapping[str, Kind], columns: Iterable[Column]) -> dict[Kind | None, list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from benchproof.analysis import compare, invocations
 from benchproof.analysis.compare import Comparison
@@ -135,23 +134,6 @@ def parameters(row: Row, others: Iterable[Row]) -> str:
     return " ".join(f"{key}={value}" for key, value in differing.items())
 
 
-class Part(NamedTuple):
-    """Rows that are told of the same columns: time and instructions are never in one table."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    legend: str
-
-
-def parts(report: Report) -> Iterator[Part]:
-    """The tables that a report has."""
-    for exact, legend in ((False, _timed_legend(report)), (True, _COUNTED)):
-        columns = tuple(column for column in report.columns if column.exact == exact)
-        if columns:
-            rows = tuple(row for row in report.rows if row.cells.keys() <= {column.target for column in columns})
-            yield Part(columns, rows, legend)
-
-
 def title(column: Column) -> str:
     """The head of a column."""
     name = labelled(column)
@@ -197,18 +179,6 @@ def cell_notes(target: str, cell: Cell) -> Iterator[str]:
     if cell.comparison is not None and cell.comparison.unlike:
         yield cut(cell.comparison.unlike, MOST_OF_A_NOTE)
     yield from (cut(f"{target}: {note}", MOST_OF_A_NOTE) for note in cell.notes)
-
-
-def contexts(report: Report) -> Iterator[tuple[str, str]]:
-    """For each column that is context: its name, and why there is no ratio."""
-    for column in report.columns:
-        if column.context:
-            shown = "; ".join(column.context[:3])
-            more = f"; and {len(column.context) - 3} more" if len(column.context) > 3 else ""
-            yield (
-                column.target,
-                f"incomparable with '{column.reference}', the plan varies only {', '.join(report.vary)}: {shown}{more}",
-            )
 
 
 def settings(report: Report) -> str:
@@ -312,31 +282,45 @@ def coverage(report: Report) -> str:
     return f"{report.passed}/{report.total} passed" + (f" ({others})" if others else "")
 
 
-def _timed_legend(report: Report) -> str:
+def legend(report: Report, *, exact: bool, paired: bool) -> str:
+    """How to read a table; `paired`: of one target against another, its ratio in a column of its own."""
     if not report.vary:
         return "Medians of what another tool's file says; no oracle saw the work (?), and nothing is compared."
+    where = (
+        "then the ratio of the first to the second" if paired else "beneath, the ratio to the target behind the slash"
+    )
+    if exact:
+        more = (
+            "then how many more or fewer than the second"
+            if paired
+            else ("beneath, how many more or fewer than the target behind the slash")
+        )
+        return _COUNTED.format(more=more)
+    return (
+        f"Medians of {report.blocks} invocations, each verified; {where} "
+        f"with its {1 - 2 * report.design.alpha:.0%} interval and the verdict against a margin of "
+        f"{report.design.margin:.3g} (+ faster, - slower, = same, ~ undecided); ± is the robust spread between "
+        f"invocations where it is over {NOISY_SPREAD:.0%}.{_calibrated(report)}"
+    )
+
+
+def _calibrated(report: Report) -> str:
     floors = [
         each.comparison.floor
         for row in report.rows
         for each in row.cells.values()
         if each.comparison and each.comparison.floor is not None
     ]
-    calibrated = (
+    if not floors:
+        return ""
+    return (
         f" A/A floors, by which equal things were measured to differ here, are {min(floors):.1%} to {max(floors):.1%}; "
         "one that is wider than the margin stands behind the ratio and takes its place."
-        if floors
-        else ""
-    )
-    return (
-        f"Medians of {report.blocks} invocations, each verified; beneath, the ratio to the target behind the slash "
-        f"with its {1 - 2 * report.design.alpha:.0%} interval and the verdict against a margin of "
-        f"{report.design.margin:.3g} (+ faster, - slower, = same, ~ undecided); ± is the robust spread between "
-        f"invocations where it is over {NOISY_SPREAD:.0%}.{calibrated}"
     )
 
 
 _COUNTED = (
     "Instructions of one operation, the guest's kernel included, counted twice and the same to the last digit: those "
-    "of most batches, or of the shortest where a note says that they differ; beneath, how many more or fewer than the "
-    "target behind the slash (+ better, - worse, = none). Never compared with time."
+    "of most batches, or of the shortest where a note says that they differ; {more} (+ better, - worse, = none). Never "
+    "compared with time."
 )

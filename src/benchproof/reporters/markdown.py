@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchproof.analysis.matrix import Cell, Report, Row
+from benchproof.analysis.matrix import Cell, Report
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import layout, speeds
+from benchproof.reporters import doubts, layout, speeds, tables
 
 
 def render(report: Report) -> str:
@@ -16,11 +16,14 @@ def render(report: Report) -> str:
         "\n".join(
             [
                 *_head(report),
+                *_smokes(report),
                 *_tables(report),
                 *_scaling(report),
                 *_gates(report),
                 *_correctness(report),
+                *_doubts(report),
                 *_configuration(report),
+                *_artifacts(report),
             ]
         )
         + "\n"
@@ -28,10 +31,10 @@ def render(report: Report) -> str:
 
 
 def _head(report: Report) -> Iterator[str]:
-    yield f"# benchproof run {report.run_id}"
+    yield f"# benchproof run {_safe(report.run_id)}"
     yield ""
     yield f"{report.created_at}, {layout.settings(report)}."
-    yield f"Coverage: **{layout.coverage(report)}**. Evidence: `runs/{report.run_id}/` (`results.jsonl`, `logs/`)."
+    yield f"Coverage: **{layout.coverage(report)}**. Evidence: `runs/{_safe(report.run_id)}/`, see the end."
     yield ""
     for warning in (*layout.labels(report), *report.warnings):
         yield f"> **Note:** {_safe(warning)}"
@@ -40,26 +43,60 @@ def _head(report: Report) -> Iterator[str]:
 
 
 def _tables(report: Report) -> Iterator[str]:
-    for part in layout.parts(report):
-        yield from _table(report, part)
+    for table in tables.of(report):
+        yield from _pair(table) if isinstance(table, tables.Pair) else _matrix(report, table)
+        if table.legend:
+            yield table.legend
+            yield ""
     if not all(column.exact for column in report.columns):
         yield report.method
         yield ""
 
 
-def _table(report: Report, part: layout.Part) -> Iterator[str]:
+def _pair(pair: tables.Pair) -> Iterator[str]:
+    yield f"## {_safe(pair.title)}"
+    yield ""
+    for name, lines in tables.lines_by_tier(pair):
+        yield from _section(name)
+        new, base = (_safe(column.target) for column in (pair.new, pair.base))
+        yield f"| benchmark | what {new} times | status | unit | {new} | {base} | ratio | verdict | notes |"
+        yield "| --- | --- | --- | --- | ---: | ---: | ---: | --- | --- |"
+        for line in lines:
+            yield f"| {' | '.join(_fields(line))} |"
+        yield ""
+
+
+def _fields(line: tables.Line) -> Iterator[str]:
+    mechanism = layout.cut(line.row.cells[line.target].mechanism, layout.MOST_OF_A_NOTE)
+    yield from (_safe(line.name), _safe(mechanism), line.status if line.status == "passed" else f"*{line.status}*")
+    yield from (line.unit, line.new, line.base)
+    verdict = line.comparison.verdict if line.comparison else ""
+    yield from (layout.ratio_text(line.comparison)[2:], verdict, " ".join(f"[{number}]" for number in line.notes))
+
+
+def _section(name: str) -> Iterator[str]:
+    if name:
+        yield f"### {name.capitalize()}"
+        yield ""
+
+
+def _matrix(report: Report, part: tables.Part) -> Iterator[str]:
     numbers = layout.notes(report)
     titles = [_safe(layout.title(column)) for column in part.columns]
-    yield f"| benchmark | unit | {' | '.join(titles)} | status | notes |"
-    yield f"| --- | --- |{' ---: |' * len(titles)} --- | --- |"
-    for row in part.rows:
-        divisor, unit = layout.scale(row)
-        cells = [_cell(row.cells.get(column.target), divisor, row.unit) for column in part.columns]
-        name = _safe(layout.question(report, row))
-        yield f"| {name} | {unit} | {' | '.join(cells)} | {_status(row)} | {_marks(row, numbers)} |"
-    yield ""
-    yield part.legend
-    yield ""
+    if part.title:
+        yield f"## {part.title.capitalize()}"
+        yield ""
+    for name, rows in tables.by_tier(part.rows):
+        yield from _section(name)
+        yield f"| benchmark | unit | {' | '.join(titles)} | status | notes |"
+        yield f"| --- | --- |{' ---: |' * len(titles)} --- | --- |"
+        for row in rows:
+            divisor, unit = layout.scale(row)
+            cells = " | ".join(_cell(row.cells.get(column.target), divisor, row.unit) for column in part.columns)
+            marks = " ".join(f"[{number}]" for number in tables.marks(row, part.columns, numbers))
+            status = tables.share(row, part.columns)
+            yield f"| {_safe(layout.question(report, row))} | {unit} | {cells} | {status} passed | {marks} |"
+        yield ""
 
 
 def _cell(cell: Cell | None, divisor: float, unit: Unit | None) -> str:
@@ -70,16 +107,6 @@ def _cell(cell: Cell | None, divisor: float, unit: Unit | None) -> str:
         return f"*{text}*"
     ratio = layout.ratio_text(cell.comparison)
     return text + (f"<br>{ratio}" if ratio else "")
-
-
-def _status(row: Row) -> str:
-    passed = sum(cell.status == "passed" for cell in row.cells.values())
-    return f"{passed}/{len(row.cells)} passed"
-
-
-def _marks(row: Row, numbers: dict[str, int]) -> str:
-    found = {numbers[note] for target, cell in row.cells.items() for note in layout.cell_notes(target, cell)}
-    return " ".join(f"[{number}]" for number in sorted(found))
 
 
 def _scaling(report: Report) -> Iterator[str]:
@@ -111,17 +138,67 @@ def _gates(report: Report) -> Iterator[str]:
     yield ""
 
 
+def _smokes(report: Report) -> Iterator[str]:
+    found = tuple(doubts.smokes(report))
+    if not found:
+        return
+    yield f"## {tables.tier_name(0).capitalize()}"
+    yield ""
+    yield f"Passed: {_safe(', '.join(counts for counts, _ in found))}."
+    yield ""
+    for counts, troubles in found:
+        yield from (
+            f"- **{_safe(counts.rpartition(' ')[0])}**: {_safe(each)}; its figures are not kept" for each in troubles
+        )
+    yield ""
+
+
 def _correctness(report: Report) -> Iterator[str]:
+    yield f"## Correctness: {layout.coverage(report)}"
+    yield ""
+    troubles = doubts.troubles(report)
+    if not troubles:
+        yield "Every answer was checked and right."
+    else:
+        yield "| status | benchmark | target | why | logs |"
+        yield "| --- | --- | --- | --- | --- |"
+    for each in troubles:
+        logs = ", ".join(_link(report, path) for path in each.logs)
+        why = " ".join(f"[{number}]" for number in each.notes)
+        yield f"| {each.status} | {_safe(each.benchmark)} | {_safe(each.target)} | {why} | {logs} |"
+    yield ""
+
+
+def _link(report: Report, path: str) -> str:
+    """Relative to the page, which lies beside the folder `runs`."""
+    whole = f"runs/{report.run_id}/{path}"
+    return f"[{path}]({whole})" if doubts.is_path(whole) else _safe(path)
+
+
+def _doubts(report: Report) -> Iterator[str]:
     yield "## Not measured, not compared, to be doubted"
     yield ""
-    contexts, notes = tuple(layout.contexts(report)), layout.notes(report)
+    contexts, notes, caveats = tuple(doubts.contexts(report)), layout.notes(report), tuple(doubts.caveats(report))
     for target, reason in contexts:
         yield f"- **{_safe(target)}** is context: {_safe(reason)}"
+    for caveat in caveats:
+        yield f"- {_safe(caveat)}"
     for note, number in notes.items():
         yield f"- [{number}] {_safe(note)}"
-    if not contexts and not notes:
+    if not contexts and not notes and not caveats:
         yield "Nothing."
     yield ""
+
+
+def _artifacts(report: Report) -> Iterator[str]:
+    """Raw artifacts, by links that hold where the page was written."""
+    yield ""
+    yield "## Artifacts"
+    yield ""
+    if report.vary:
+        yield f"{', '.join(_link(report, name) for name in doubts.FILES)}; `benchproof verify` computes all of it anew."
+    else:
+        yield f"{_link(report, 'results.jsonl')}; {_link(report, 'objects/')} has the imported file."
 
 
 def _configuration(report: Report) -> Iterator[str]:

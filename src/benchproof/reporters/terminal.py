@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import io
 
-from rich import box, markup
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchproof.analysis.matrix import Cell, Report, Row
-from benchproof.model import Unit
-from benchproof.reporters import layout, speeds
+from benchproof.analysis.matrix import Report
+from benchproof.reporters import doubts, grids, layout, speeds
+from benchproof.reporters.grids import escape
 
-_COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
+__all__ = ["escape", "gates", "render"]
+
 _GATE_STYLES = {"met": "green", "not met": "red", "undecided": "magenta", "review": "yellow", "off": "dim"}
 
 
 def render(report: Report, *, width: int = 120, color: bool = False) -> str:
-    """The matrix, and beneath it everything that it does not say."""
+    """The tables, and beneath them everything that they do not say."""
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
     for label in layout.labels(report):
         console.print(f"note: {escape(label)}", style="yellow")
-    for number, part in enumerate(layout.parts(report)):
-        heading = f"run {report.run_id}: {layout.coverage(report)}" if number == 0 else "instructions"
-        console.print(_matrix(report, part, heading))
-        console.print(part.legend, style="dim")
+    console.print(f"run {escape(report.run_id)}: {layout.coverage(report)}", style="italic")
+    _smokes(console, report)
+    for table in grids.of(console, report):
+        console.print(table, style="dim" if isinstance(table, str) else None)
     console.print("There is no total score.", style="dim")
     if report.scaling:
         console.print("scaling", style="italic")
@@ -54,32 +55,6 @@ def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
     return text.getvalue()
 
 
-def escape(text: str) -> str:
-    """Text from a bundle is neither markup nor a command to the terminal."""
-    return markup.escape("".join(character if character.isprintable() else "?" for character in text))
-
-
-def _matrix(report: Report, part: layout.Part, heading: str) -> Table:
-    numbers = layout.notes(report)
-    table = Table(
-        title=heading,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("benchmark", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    for column in part.columns:
-        table.add_column(escape(layout.title(column)), justify="right", style="dim" if column.context else None)
-    table.add_column("status", no_wrap=True)
-    table.add_column("notes")
-    for row in part.rows:
-        divisor, unit = layout.scale(row)
-        cells = [_cell(row.cells.get(column.target), divisor, row.unit) for column in part.columns]
-        table.add_row(escape(layout.question(report, row)), unit, *cells, _status(row), _marks(row, numbers))
-    return table
-
-
 def _scaling(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     head = speeds.head(report)
@@ -103,31 +78,20 @@ def _gates(report: Report, *, with_reasons: bool = True) -> Table:
     return table
 
 
-def _cell(cell: Cell | None, divisor: float, unit: Unit | None) -> str:
-    if cell is None:  # it states this metric in another unit, in a row of its own
-        return ""
-    number = layout.figure_text(cell, divisor, unit)
-    if cell.median is None:
-        return f"[yellow]{number}[/]"
-    ratio = layout.ratio_text(cell.comparison)
-    if cell.comparison is None or not ratio:
-        return number
-    return f"{number}\n[{_COLOURS[cell.comparison.verdict] or 'default'}]{escape(ratio)}[/]"
-
-
-def _status(row: Row) -> str:
-    passed = sum(cell.status == "passed" for cell in row.cells.values())
-    return f"{passed}/{len(row.cells)}"
-
-
-def _marks(row: Row, numbers: dict[str, int]) -> str:
-    found = {numbers[note] for target, cell in row.cells.items() for note in layout.cell_notes(target, cell)}
-    return " ".join(map(str, sorted(found)))
+def _smokes(console: Console, report: Report) -> None:
+    found = tuple(doubts.smokes(report))
+    if found:
+        console.print(f"tier 0, passed: {escape(', '.join(counts for counts, _ in found))}")
+    for counts, troubles in found:
+        for trouble in troubles:
+            console.print(escape(f"{counts.rpartition(' ')[0]}: {trouble}; its figures are not kept"), style="red")
 
 
 def _below(console: Console, report: Report) -> None:
-    for target, reason in layout.contexts(report):
+    for target, reason in doubts.contexts(report):
         console.print(f"context: {escape(target)} is {escape(reason)}")
+    for caveat in doubts.caveats(report):
+        console.print(f"caveat: {escape(caveat)}")
     for note, number in layout.notes(report).items():
         console.print(f"{number}: {escape(note)}", style="yellow")
     for warning in report.warnings:

@@ -1,0 +1,104 @@
+"""What a reader has to know beside the figures: labels, smokes, caveats, context, and which answers are missing.
+
+In the order in which it matters: before the first figure, beside it, after the last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchproof.analysis.matrix import Column, Report
+from benchproof.reporters import layout
+
+_WORST_FIRST = ("failed", "invalid", "missing", "unverified", "unsupported")
+_PATH = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*/?", re.ASCII)
+FILES = ("manifest.json", "envelope.json", "results.jsonl", "warmups.jsonl", "report.json", "logs/")
+
+
+def smokes(report: Report) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """By target: how many of its tier-0 checks passed, and each that did not go well."""
+    for target in dict.fromkeys(each.target for each in report.smokes):
+        found = [each for each in report.smokes if each.target == target]
+        counted = [each for each in found if each.status != "unsupported"]
+        passed = sum(each.status == "passed" for each in counted)
+        troubles = tuple(
+            layout.cut(f"{each.benchmark} {each.status}: {each.words}", layout.MOST_OF_A_NOTE)
+            for each in counted
+            if each.status != "passed"
+        )
+        yield f"{target} {passed}/{len(counted)}", troubles
+
+
+def caveats(report: Report) -> Iterator[str]:
+    """What kind of system stands behind a figure, where that limits what it says."""
+    columns = {column.target: column for column in report.columns}
+    guests = {
+        column.reference
+        for column in report.columns
+        if _kind(report, column) == "kernel"
+        and not column.context
+        and column.reference in columns
+        and _kind(report, columns[column.reference]) == "qemu"
+    }
+    for name, column in columns.items():
+        if _kind(report, column) == "kernel":
+            yield (
+                f"{name} measures itself: what it said was checked against its own counts and the host's clock; "
+                "that its code does what it says is its author's word"
+            )
+        if name in guests:
+            yield (
+                f"{name} is a Linux guest on the same machine, timed by benchproof's probe: a stable reference, with "
+                "mature drivers, scheduler and C library"
+            )
+
+
+def _kind(report: Report, column: Column) -> str:
+    return report.envelopes.get(column.envelope, {}).get("system", {}).get("kind", "")
+
+
+def contexts(report: Report) -> Iterator[tuple[str, str]]:
+    """For each column that is context: its name, and why there is no ratio."""
+    for column in report.columns:
+        if column.context:
+            shown = "; ".join(layout.cut(each, layout.MOST_OF_A_NOTE) for each in column.context[:3])
+            more = f"; and {len(column.context) - 3} more" if len(column.context) > 3 else ""
+            yield (
+                column.target,
+                f"incomparable with '{column.reference}', the plan varies only {', '.join(report.vary)}: {shown}{more}",
+            )
+
+
+class Trouble(NamedTuple):
+    """A cell that did not pass."""
+
+    status: str
+    benchmark: str
+    target: str
+    notes: tuple[int, ...]
+    logs: tuple[str, ...]
+
+
+def troubles(report: Report) -> list[Trouble]:
+    """Every answer that is missing, the worst first."""
+    numbers = layout.notes(report)
+    found = [
+        Trouble(
+            status=cell.status,
+            benchmark=layout.question(report, row),
+            target=target,
+            notes=tuple(numbers[note] for note in layout.cell_notes(target, cell)),
+            logs=cell.logs,
+        )
+        for row in report.rows
+        for target, cell in row.cells.items()
+        if cell.status != "passed"
+    ]
+    return sorted(found, key=lambda trouble: _WORST_FIRST.index(trouble.status))
+
+
+def is_path(name: str) -> bool:
+    """Whether it may become a link: a plain path within a run, leading nowhere else."""
+    return _PATH.fullmatch(name) is not None

@@ -1,0 +1,161 @@
+"""The tables of the terminal, each as wide as the terminal is: no figure is ever cut.
+
+What does not fit puts the interval beneath its ratio, then leaves out what notes say as well, then becomes several
+tables, with fewer targets in each.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from rich import box, markup
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from benchproof.analysis.compare import Comparison
+from benchproof.analysis.matrix import Cell, Column, Report, Row
+from benchproof.reporters import layout, tables
+
+_COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
+_LONGEST_HEAD = 24  # characters of a column's head in one line
+_WITHOUT_END = 10_000  # columns, for the width that a table would like to have
+
+
+def escape(text: str) -> str:
+    """Text from a bundle is neither markup nor a command to the terminal."""
+    return markup.escape("".join(character if character.isprintable() else "?" for character in text))
+
+
+def of(console: Console, report: Report) -> Iterator[Table | str]:
+    """The tables of a report in their order, and beneath them how to read them."""
+    for table in tables.of(report):
+        yield from _of_pair(console, table) if isinstance(table, tables.Pair) else _of_part(console, report, table)
+        if table.legend:
+            yield table.legend
+
+
+def _of_pair(console: Console, pair: tables.Pair) -> Iterator[Table]:
+    whole = [partial(_pair, pair, in_lines=1), partial(_pair, pair, in_lines=2), partial(_short, pair, _name)]
+    yield _first_that_fits(console, whole) or _short(pair, lambda line: escape(line.name))
+
+
+def _of_part(console: Console, report: Report, part: tables.Part) -> Iterator[Table]:
+    whole = [partial(_matrix, report, part, part.columns, in_lines=lines) for lines in (1, 2)]
+    found = _first_that_fits(console, whole)
+    yield from [found] if found else _split(console, report, part)
+
+
+def _split(console: Console, report: Report, part: tables.Part) -> Iterator[Table]:
+    """As many columns in each table as there is room for."""
+    columns = list(part.columns)
+    while columns:
+        some = next(
+            (n for n in range(len(columns), 1, -1) if _fits(console, _matrix(report, part, columns[:n], in_lines=2))), 1
+        )
+        yield _matrix(report, part, columns[:some], in_lines=2)
+        del columns[:some]
+
+
+def _first_that_fits(console: Console, makers: Iterable[Callable[[], Table]]) -> Table | None:
+    return next((table for make in makers if _fits(console, table := make())), None)
+
+
+def _fits(console: Console, table: Table) -> bool:
+    endless = console.options.update(max_width=_WITHOUT_END)
+    return Measurement.get(console, endless, table).maximum <= console.width
+
+
+def _table(title: str) -> Table:
+    return Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _add_columns(table: Table, left: Iterable[str], figures: Iterable[tuple[str, str | None]]) -> None:
+    """The names of what stands at the left, then those of figures, with their styles."""
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name, style in figures:
+        head = "\n".join(escape(line) for line in textwrap.wrap(name, _LONGEST_HEAD))
+        table.add_column(head, justify="right", overflow="fold", style=style)
+
+
+def _pair(pair: tables.Pair, *, in_lines: int) -> Table:
+    table = _table(escape(pair.title))
+    heads = [(column.target, None) for column in (pair.new, pair.base)]
+    _add_columns(table, ("benchmark", "status", "unit"), [*heads, ("ratio", None)])
+    table.add_column("notes")
+    for name, lines in tables.lines_by_tier(pair):
+        _section(table, name)
+        for line in lines:
+            figures = (line.new, line.base, _ratio(line.comparison, in_lines))
+            table.add_row(_name(line), _word(line.status), line.unit, *figures, _numbers(line.notes))
+    return table
+
+
+def _short(pair: tables.Pair, name_of: Callable[[tables.Line], str]) -> Table:
+    """For a narrow terminal: what has no figure has its status in that place."""
+    table = _table(escape(pair.title))
+    heads = [(column.target, None) for column in (pair.new, pair.base)]
+    _add_columns(table, ("benchmark", "unit"), [*heads, ("ratio", None)])
+    table.add_column("notes")
+    for name, lines in tables.lines_by_tier(pair):
+        _section(table, name)
+        for line in lines:
+            figures = (line.new or _word(line.status), line.base, _ratio(line.comparison, 2))
+            table.add_row(name_of(line), line.unit, *figures, _numbers(line.notes))
+    return table
+
+
+def _section(table: Table, name: str) -> None:
+    if name:
+        table.add_row(f"[italic]{name}[/]")
+
+
+def _name(line: tables.Line) -> str:
+    mechanism = f"\n[dim]  {escape(line.mechanism)}[/]" if line.mechanism else ""
+    return escape(line.name) + mechanism
+
+
+def _word(status: str) -> str:
+    return status if status == "passed" else f"[yellow]{status}[/]"
+
+
+def _numbers(notes: Iterable[int]) -> str:
+    return " ".join(map(str, notes))
+
+
+def _ratio(comparison: Comparison | None, in_lines: int) -> str:
+    text = layout.ratio_text(comparison)
+    if comparison is None or not text:
+        return ""
+    lines = text.replace(" [", "\n[").splitlines() if in_lines > 1 else [text]
+    return f"[{_COLOURS[comparison.verdict] or 'default'}]" + "\n".join(map(escape, lines)) + "[/]"
+
+
+def _matrix(report: Report, part: tables.Part, columns: Iterable[Column], *, in_lines: int) -> Table:
+    columns, numbers = tuple(columns), layout.notes(report)
+    table = _table(part.title)
+    heads = [(layout.title(column), "dim" if column.context else None) for column in columns]
+    _add_columns(table, ("benchmark", "unit"), heads)
+    table.add_column("status", no_wrap=True)
+    table.add_column("notes")
+    for name, rows in tables.by_tier(part.rows):
+        _section(table, name)
+        for row in rows:
+            divisor, unit = layout.scale(row)
+            cells = [_cell(row, row.cells.get(column.target), divisor, in_lines) for column in columns]
+            marks = _numbers(tables.marks(row, columns, numbers))
+            table.add_row(escape(layout.question(report, row)), unit, *cells, tables.share(row, columns), marks)
+    return table
+
+
+def _cell(row: Row, cell: Cell | None, divisor: float, in_lines: int) -> str:
+    if cell is None:  # it states this metric in another unit, in a row of its own
+        return ""
+    number = layout.figure_text(cell, divisor, row.unit)
+    if cell.median is None:
+        return f"[yellow]{number}[/]"
+    ratio = _ratio(cell.comparison, in_lines)
+    return f"{number}\n{ratio}" if ratio else number

@@ -1,0 +1,185 @@
+"""Which tables a report has: a target against its reference alone where that serves best, and the matrix of the rest.
+
+A pair of two guests, or the only pair there is, has a table of its own, and it comes first. What is left, and what is
+context, is a matrix of targets. Nothing is in two tables, and time and instructions are in none together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+
+from benchproof.analysis.compare import Comparison
+from benchproof.analysis.matrix import Cell, Column, Report, Row
+from benchproof.reporters import layout
+
+_MOST_PAIRS = 2  # with one reference; more are easier to read side by side
+_MOST_OF_A_MECHANISM = 28  # characters beneath a benchmark's name; all of it is in a note
+TIERS = {0: "correctness", 1: "primitives", 2: "common operations", 3: "workloads", 4: "user stories"}
+
+
+class Part(NamedTuple):
+    """A matrix: rows that are told of the same columns."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    legend: str
+    title: str = ""
+
+
+class Line(NamedTuple):
+    """One metric of a pair. `mechanism`: what the target times, where that is not what the reference times."""
+
+    target: str
+    row: Row
+    name: str
+    mechanism: str
+    status: str
+    unit: str
+    new: str
+    base: str
+    comparison: Comparison | None
+    notes: tuple[int, ...]
+
+
+class Pair(NamedTuple):
+    """A target against its reference."""
+
+    new: Column
+    base: Column
+    lines: tuple[Line, ...]
+    legend: str
+
+    @property
+    def title(self) -> str:
+        """Which against which, in what."""
+        counted = ", in instructions" if self.new.exact else ""
+        return f"{layout.labelled(self.new)} against {layout.labelled(self.base)}{counted}"
+
+
+def of(report: Report) -> Iterator[Pair | Part]:
+    """The tables, in the order in which they are read."""
+    numbers = layout.notes(report)
+    for exact in (False, True):
+        columns = [column for column in report.columns if column.exact == exact]
+        pairs = _pairs(report, columns)
+        for number, (new, base) in enumerate(pairs, start=1):
+            legend = layout.legend(report, exact=exact, paired=True) if number == len(pairs) else ""
+            yield Pair(new, base, tuple(_lines(report, new, base, numbers)), legend)
+        shown = {column.target for pair in pairs for column in pair}
+        rest = tuple(column for column in columns if column.target not in shown)
+        rows = tuple(row for row in report.rows if row.cells.keys() & {column.target for column in rest})
+        if rest and pairs and all(column.context for column in rest):
+            yield Part(rest, rows, "", "context, not compared")
+        elif rest:
+            title = "in instructions" if exact else "beside them" if pairs else ""
+            yield Part(rest, rows, layout.legend(report, exact=exact, paired=False), title)
+
+
+def _pairs(report: Report, columns: Sequence[Column]) -> list[tuple[Column, Column]]:
+    by_name = {column.target: column for column in columns}
+    against: dict[str, list[Column]] = {}
+    for column in columns:
+        if column.target != column.reference and not column.context and column.reference in by_name:
+            against.setdefault(column.reference, []).append(column)
+    return [
+        (column, by_name[reference])
+        for reference, some in against.items()
+        if len(columns) == 2 or (len(some) <= _MOST_PAIRS and _is_guest(report, by_name[reference]))
+        for column in some
+    ]
+
+
+def _is_guest(report: Report, column: Column) -> bool:
+    machine = report.envelopes.get(column.envelope, {}).get("machine", {})
+    return machine.get("execution", "native") not in {"native", "unknown"}
+
+
+def _lines(report: Report, new: Column, base: Column, numbers: dict[str, int]) -> Iterator[Line]:
+    for row in report.rows:
+        cell = row.cells.get(new.target)
+        if cell is None:
+            continue
+        home = _home(report, row, base.target)
+        other = home.cells[base.target]
+        both = {name: each for name, each in ((base.target, other), (new.target, cell)) if name in row.cells}
+        divisor, unit = layout.scale(msgspec.structs.replace(row, cells=both))
+        elsewhere = home.unit is not row.unit and other.median is not None and home.unit is not None
+        yield Line(
+            target=new.target,
+            row=row,
+            name=layout.question(report, row),
+            mechanism=layout.cut(cell.mechanism, _MOST_OF_A_MECHANISM) if _is_unlike(cell) else "",
+            status=_status(cell, other),
+            unit=unit,
+            new=_figure(cell, divisor, row),
+            base=layout.amount(other.median, home.unit)
+            if elsewhere and other.median is not None and home.unit
+            else _figure(other, divisor, row),
+            comparison=cell.comparison,
+            notes=_marks(new.target, cell, numbers) + _marks(base.target, other, numbers),
+        )
+
+
+def _home(report: Report, row: Row, target: str) -> Row:
+    """The row that has the same metric of the target: another one where it states that in another unit."""
+    asked = (row.benchmark, row.parameters, row.metric)
+    return next(
+        each
+        for each in (row, *report.rows)
+        if target in each.cells and (each.benchmark, each.parameters, each.metric) == asked
+    )
+
+
+def _is_unlike(cell: Cell) -> bool:
+    return bool(cell.difference or (cell.comparison and cell.comparison.unlike))
+
+
+def _status(new: Cell, base: Cell) -> str:
+    if new.status != "passed" or base.status == "passed":
+        return new.status
+    return f"reference {base.status}"
+
+
+def _figure(cell: Cell, divisor: float, row: Row) -> str:
+    """Empty without one: the status stands in a column of its own."""
+    return "" if cell.median is None else layout.figure_text(cell, divisor, row.unit)
+
+
+def _marks(target: str, cell: Cell, numbers: dict[str, int]) -> tuple[int, ...]:
+    return tuple(numbers[note] for note in layout.cell_notes(target, cell))
+
+
+def marks(row: Row, columns: Iterable[Column], numbers: dict[str, int]) -> list[int]:
+    """The numbers of the notes on these cells of a row."""
+    cells = ((column.target, row.cells[column.target]) for column in columns if column.target in row.cells)
+    return sorted({number for target, cell in cells for number in _marks(target, cell, numbers)})
+
+
+def share(row: Row, columns: Iterable[Column]) -> str:
+    """How many of these cells of a row passed: `2/3`."""
+    cells = [row.cells[column.target] for column in columns if column.target in row.cells]
+    return f"{sum(cell.status == 'passed' for cell in cells)}/{len(cells)}"
+
+
+def lines_by_tier(pair: Pair) -> Iterator[tuple[str, list[Line]]]:
+    """The same sections of a pair's lines."""
+    lines = {id(line.row): line for line in pair.lines}
+    for name, rows in by_tier([line.row for line in pair.lines]):
+        yield name, [lines[id(row)] for row in rows]
+
+
+def by_tier(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Sections of a table: the name of a tier and its rows; without a name where all are of one."""
+    ordered = sorted(rows, key=lambda row: row.tier)
+    several = len({row.tier for row in ordered}) > 1
+    for tier, some in groupby(ordered, key=lambda row: row.tier):
+        yield tier_name(tier) if several else "", list(some)
+
+
+def tier_name(tier: int) -> str:
+    """`tier 1: primitives`."""
+    return f"tier {tier}: {TIERS[tier]}" if tier in TIERS else f"tier {tier}"
