@@ -270,7 +270,7 @@ def test_report_markdown_has_the_table_and_the_configuration(shown):
     done = shown("--format", "markdown")
     assert done.returncode == 0
     table = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert table[0].startswith("| benchmark | unit | host | again")
+    assert table[0].startswith("| benchmark | what again times | status | unit | again | host |")
     assert [line.split("|")[1].strip() for line in table[2:4]] == ["syscall.getpid", "ipc.pipe"]
     assert "## Configuration" in done.stdout
 
