@@ -23,6 +23,7 @@ ROWS = (
     ("targets", "benchmarks", "importers", "reporters", "store"),
     ("document", "tables"),
     ("policy",),
+    ("external",),
     ("plan", "foreign"),
     ("report", "history"),
     ("baselines",),

@@ -13,9 +13,11 @@ import msgspec
 from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
 from benchproof.analysis.invocations import INJECTIONS, Question, question
+from benchproof.analysis.published import Published
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.document import document_of
 from benchproof.errors import UsageError
+from benchproof.external import of_benchmarks, published_of
 from benchproof.model import Benchmark, Better, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
 from benchproof.policy import Known, benchmark_of, gates_of
@@ -124,6 +126,7 @@ class Plan(Frozen, frozen=True):
     run: Settings
     seed: int
     gates: tuple[Gate, ...] = ()
+    published: tuple[Published, ...] = ()  # by others, as context
 
     @property
     def exact(self) -> frozenset[str]:
@@ -165,7 +168,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
 
     The files that a plan names must be there, but not those of one that was `recorded` with a run.
     """
-    refuse_unknown(document, ["targets", "suites", "run", "gates"], where)
+    refuse_unknown(document, ["targets", "suites", "run", "gates", "external"], where)
     targets = table_of(document, "targets", where)
     suites = table_of(document, "suites", where)
     run_table = table_of(document, "run", where) | changes
@@ -192,6 +195,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         run=settings,
         seed=seed,
         gates=tuple(_gates(table_of(document, "gates", where), references, known, where)),
+        published=published_of(table_of(document, "external", where), known, where),
     )
 
 
@@ -229,7 +233,8 @@ def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
 def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> dict[str, Any]:
     """The document with just these targets and benchmarks; empty means all. Raises UsageError for an unknown one.
 
-    Gates on the others go too: what a user did not ask for is not missing.
+    Gates on the others go too: what a user did not ask for is not missing; so do published figures of a primitive that
+    only some kernel has.
     """
     chosen = dict(document)
     if targets:
@@ -241,6 +246,7 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         chosen["targets"] = _alone(kept, document["targets"])
     if benchmarks:
         chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
+        chosen["external"] = of_benchmarks(table_of(document, "external", "the plan"))
     if "gates" in document:
         gates = table_of(document, "gates", "the plan")
         chosen["gates"] = {key: table for key, table in gates.items() if _is_asked(key, table, targets, benchmarks)}

@@ -94,6 +94,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         section_hashes={key: envelope.section_hashes(each) for key, each in run.envelopes.items()},
         design=plan.run.design,
         labels=run.manifest.labels,
+        published=plan.published,
         scaling=widths.rows(cases, results, _systems(run, plan)),
     )
     return msgspec.structs.replace(found, gates=judged(run, found, plan.gates, relative.within(found)))

@@ -15,6 +15,7 @@ from benchproof.analysis.cells import Cell, Kind, make_cell, measurements, unlik
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Asked, Question
+from benchproof.analysis.published import Published
 from benchproof.analysis.scaling import ScalingRow
 from benchproof.model import Better, Facet, Frozen, Result, Unit
 
@@ -87,6 +88,7 @@ class Report(Frozen, frozen=True):
     method: str = METHOD
     scaling: tuple[ScalingRow, ...] = ()  # of workloads that were asked at several widths
     smokes: tuple[Smoke, ...] = ()
+    published: tuple[Published, ...] = ()  # by others: context, in no ratio
 
 
 def label(blocks: int) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from benchproof.analysis.compare import Comparison
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.matrix import Report, Row
+from benchproof.analysis.published import Figure, Published
 from benchproof.reporters.summary import FIGURES, figure
 
 _HEAD = (
@@ -48,6 +49,8 @@ def render(report: Report) -> str:
     for each in report.gates:
         if not any(_speaks_of(each, row, each.target) for row in report.rows if each.target in row.cells):
             writer.writerow(_lost(report, each))
+    for published in report.published:
+        writer.writerows(_published(report, published, each) for each in published.figures)
     return text.getvalue()
 
 
@@ -71,6 +74,14 @@ def _lost(report: Report, verdict: GateVerdict) -> tuple[object, ...]:
     known = (report.run_id, gate.benchmark, gate.metric or "", "", "", verdict.target, "missing", verdict.n)
     told = (verdict.reason, _told(verdict), _json(verdict.parameters))
     return *known, *[""] * (len(_HEAD) - len(known) - len(told)), *told
+
+
+def _published(report: Report, published: Published, figure: Figure) -> tuple[object, ...]:
+    """Marked by its status: what was measured has another."""
+    known = {"run_id": report.run_id, "metric": figure.metric, "unit": figure.unit, "target": published.name}
+    said = "; ".join(text for text in (published.source, published.machine, published.date) if text)
+    told = known | {"status": "published", "median": figure.value, "notes": said}
+    return tuple(told.get(name, "") for name in _HEAD)
 
 
 def _compared(reference: str, comparison: Comparison | None) -> tuple[object, ...]:

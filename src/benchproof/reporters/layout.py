@@ -20,6 +20,7 @@ _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
 SIGNS: dict[compare.Verdict, str] = {"faster": "+", "slower": "-", "same": "=", "undecided": "~", "incomparable": "!"}
 OTHER_SCALE = ((1.0, ""),)
 MOST_OF_A_NOTE = 400  # characters that people are shown; the whole of it is in report.json
+MOST_OF_A_NAME = 60
 NOISY_SPREAD = 0.15  # robust coefficient of variation above which a cell shows it
 
 

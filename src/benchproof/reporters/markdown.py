@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import doubts, layout, speeds, tables
+from benchproof.reporters import doubts, elsewhere, layout, speeds, tables
 
 
 def render(report: Report) -> str:
@@ -18,6 +18,7 @@ def render(report: Report) -> str:
                 *_head(report),
                 *_smokes(report),
                 *_tables(report),
+                *_published(report),
                 *_scaling(report),
                 *_gates(report),
                 *_correctness(report),
@@ -107,6 +108,19 @@ def _cell(cell: Cell | None, divisor: float, unit: Unit | None) -> str:
         return f"*{text}*"
     ratio = layout.ratio_text(cell.comparison)
     return text + (f"<br>{ratio}" if ratio else "")
+
+
+def _published(report: Report) -> Iterator[str]:
+    if not report.published:
+        return
+    yield f"## {elsewhere.TITLE.capitalize()}"
+    yield ""
+    yield f"| {' | '.join(elsewhere.HEAD)} |"
+    yield "| --- | ---: | --- |"
+    yield from (f"| {' | '.join(map(_safe, texts))} |" for texts in elsewhere.texts(report))
+    yield ""
+    yield from (f"- {_safe(source)}" for source in elsewhere.sources(report))
+    yield ""
 
 
 def _scaling(report: Report) -> Iterator[str]:

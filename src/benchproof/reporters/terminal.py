@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Report
-from benchproof.reporters import doubts, grids, layout, speeds
+from benchproof.reporters import doubts, elsewhere, grids, layout, speeds
 from benchproof.reporters.grids import escape
 
 __all__ = ["escape", "gates", "render"]
@@ -28,6 +28,10 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
     for table in grids.of(console, report):
         console.print(table, style="dim" if isinstance(table, str) else None)
     console.print("There is no total score.", style="dim")
+    if report.published:
+        console.print(_published(report))
+        for source in elsewhere.sources(report):
+            console.print(escape(source), style="dim")
     if report.scaling:
         console.print("scaling", style="italic")
         console.print(_scaling(report))
@@ -53,6 +57,15 @@ def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(f"note: {escape(warning)}", style="yellow", soft_wrap=True)
     console.print(f"run {escape(report.run_id)}: {layout.gate_counts(report.gates)}")
     return text.getvalue()
+
+
+def _published(report: Report) -> Table:
+    table = Table(title=elsewhere.TITLE, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in elsewhere.HEAD:
+        table.add_column(name, justify="right" if name == "figure" else "left", overflow="fold")
+    for texts in elsewhere.texts(report):
+        table.add_row(*map(escape, texts), style="dim")
+    return table
 
 
 def _scaling(report: Report) -> Table:
