@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from benchproof.plugins import Table
 
+_SMOKE = "benchproof.benchmarks.smoke"
 _PRIMITIVE = "benchproof.benchmarks.primitive"
 _TRANSLATED = "benchproof.benchmarks.translated"
 _LIFECYCLE = "benchproof.benchmarks.lifecycle"
+_PRIVILEGED = "benchproof.benchmarks.privileged"
 _SCALING = "benchproof.benchmarks.scaling"
 BENCHMARKS = Table(
     group="benchproof.benchmarks",
     what="benchmark",
     own={
+        "smoke.boot": f"{_SMOKE}.boot:Boot",
+        "smoke.process": f"{_SMOKE}.process:Process",
+        "smoke.files": f"{_SMOKE}.files:Files",
+        "smoke.memory": f"{_SMOKE}.memory:Memory",
+        "smoke.threads": f"{_SMOKE}.threads:Threads",
+        "smoke.ipc": f"{_SMOKE}.ipc:Ipc",
+        "smoke.authority": f"{_SMOKE}.authority:Refusals",
+        "smoke.protocol": f"{_SMOKE}.protocol:Transcript",
         "syscall.getpid": f"{_PRIMITIVE}.getpid:Getpid",
         "syscall.read_null": f"{_PRIMITIVE}.read_null:ReadNull",
         "syscall.write_null": f"{_PRIMITIVE}.write_null:WriteNull",
@@ -37,6 +47,7 @@ BENCHMARKS = Table(
         "file.reread": f"{_TRANSLATED}.reread:Reread",
         "file.map_read": f"{_TRANSLATED}.map_read:MapRead",
         "kernel.primitive": "benchproof.benchmarks.kernel.primitive:Primitive",
+        "mount.tmpfs": f"{_PRIVILEGED}.mount_tmpfs:MountTmpfs",
         "lifecycle.provision": f"{_LIFECYCLE}.provision:Provision",
         "lifecycle.exec_ready": f"{_LIFECYCLE}.exec_ready:ExecReady",
         "lifecycle.exec": f"{_LIFECYCLE}.exec:Exec",
@@ -57,5 +68,5 @@ BENCHMARKS = Table(
 )
 SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
-    for tier in ("primitive", "translated", "lifecycle", "scaling")
+    for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged")
 }

@@ -17,7 +17,19 @@ from benchproof.errors import NotSupported
 from benchproof.model import Frozen
 
 _HERE = Path(__file__).parent
-_SOURCES = ("probe.h", "probe.c", "primitives.c", "files.c", "ipc.c", "ring.c", "scaling.c", "authority.c", "agent.c")
+_SOURCES = (
+    "probe.h",
+    "probe.c",
+    "primitives.c",
+    "files.c",
+    "ipc.c",
+    "ring.c",
+    "scaling.c",
+    "privileged.c",
+    "authority.c",
+    "smoke.c",
+    "agent.c",
+)
 _FLAGS = ("-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-pthread")
 _MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243}  # architecture -> e_machine of an ELF header
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}  # where Debian's word for it is another

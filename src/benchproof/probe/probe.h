@@ -49,6 +49,9 @@ void evidence(const char *name, uint64_t value);
 void evidence_text(const char *name, const char *value);
 _Noreturn void unsupported(const char *reason); /* ends the program: the system lacks this, errno says why */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a line of output; printed when all is over */
+void forget_output(void);        /* what was said and is not printed yet */
+void print_output(void);
+void seal_output(int smokes);    /* the last line of tier 0, which counts and checksums; then print it */
 void first_line_with(const char *path, const char *key, char *value, size_t size); /* what stands behind `key`, or nothing */
 _Noreturn void not_applicable(const char *reason); /* the same, where nothing is lacking */
 uint64_t now_ns(void);
@@ -63,8 +66,8 @@ struct benchmark {
     void (*finish)(void);
     uint64_t granule; /* a batch is a multiple of as many operations, so that all batches do the same work */
 };
-/* Of primitives.c, files.c, ipc.c, ring.c, scaling.c; each ends with a benchmark without a name. */
-extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[], SCALING[];
+/* Of primitives.c, files.c, ipc.c, ring.c, scaling.c, privileged.c; each ends with a benchmark without a name. */
+extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[], SCALING[], PRIVILEGED[];
 
 /* authority.c: what the work may do */
 struct authority {
@@ -78,6 +81,7 @@ void take_authority(const struct authority *declared); /* exactly that, and no w
 void report_authority(void);                           /* as evidence: what it really is */
 int confine(char **argv);
 
+int smoke(int argc, char **argv); /* smoke.c; -1: the words make no sense */
 int serve_as_init(void);
 int supervise(int lifeline_fd, char **argv);
 int self_test(int argc, char **argv); /* -1: not a self-test command */

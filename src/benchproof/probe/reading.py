@@ -10,7 +10,7 @@ import msgspec
 from benchproof.errors import LabInvalid, NotSupported, TargetFailed
 from benchproof.model import Completed, Frozen
 
-_UNSUPPORTED_STATUS = 69
+UNSUPPORTED_STATUS = 69
 _WORDS_BYTES = 300  # of standard error in a message
 
 
@@ -72,11 +72,7 @@ def read(completed: Completed, benchmark: str) -> Reading:
     Raises TargetFailed if the probe crashed or gave up, NotSupported if the system lacks the operation, and
     LabInvalid if the output is cut or damaged.
     """
-    if completed.exit_status == _UNSUPPORTED_STATUS:
-        raise NotSupported(_reason(completed.stdout))
-    if completed.exit_status:
-        raise TargetFailed(f"the probe {_ending(completed)}")
-    body, end_line = _split(completed.stdout)
+    body, end_line = whole(completed)
     lines = [_line(text) for text in body.splitlines()]
     begin, end = lines[0] if lines else None, _line(end_line)
     if not isinstance(begin, _Begin) or not isinstance(end, _End) or begin.benchmark != benchmark:
@@ -92,6 +88,15 @@ def read(completed: Completed, benchmark: str) -> Reading:
     if (end.warmups, end.samples) != (len(reading.warmups_ns), len(reading.samples_ns)):
         raise LabInvalid("the probe's last line counts other samples than were printed")
     return reading
+
+
+def whole(completed: Completed) -> tuple[bytes, bytes]:
+    """All lines but the last, and the last. Raises as `read` does where the probe did not come to its end."""
+    if completed.exit_status == UNSUPPORTED_STATUS:
+        raise NotSupported(_reason(completed.stdout))
+    if completed.exit_status:
+        raise TargetFailed(f"the probe {_ending(completed)}")
+    return _split(completed.stdout)
 
 
 def _split(output: bytes) -> tuple[bytes, bytes]:

@@ -1,0 +1,1 @@
+"""Operations that need a capability; starting one is put on record."""
