@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from benchproof import matrices
 from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
 from benchproof.analysis.invocations import INJECTIONS, Question, question
@@ -18,6 +19,7 @@ from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.document import document_of
 from benchproof.errors import UsageError
 from benchproof.external import of_benchmarks, published_of
+from benchproof.matrices import Matrix
 from benchproof.model import Benchmark, Better, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
 from benchproof.policy import Known, benchmark_of, gates_of
@@ -127,6 +129,7 @@ class Plan(Frozen, frozen=True):
     seed: int
     gates: tuple[Gate, ...] = ()
     published: tuple[Published, ...] = ()  # by others, as context
+    matrices: tuple[Matrix, ...] = ()
 
     @property
     def exact(self) -> frozenset[str]:
@@ -169,7 +172,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
     The files that a plan names must be there, but not those of one that was `recorded` with a run.
     """
     refuse_unknown(document, ["targets", "suites", "run", "gates", "external"], where)
-    targets = table_of(document, "targets", where)
+    targets, grouped = matrices.expanded(table_of(document, "targets", where), where)
     suites = table_of(document, "suites", where)
     run_table = table_of(document, "run", where) | changes
     if isinstance(run_table.get("vary"), str):
@@ -194,7 +197,8 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
         run=settings,
         seed=seed,
-        gates=tuple(_gates(table_of(document, "gates", where), references, known, where)),
+        gates=tuple(_gates(table_of(document, "gates", where), references, known, where, grouped)),
+        matrices=grouped,
         published=published_of(table_of(document, "external", where), known, where),
     )
 
@@ -221,13 +225,16 @@ def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     Raises UsageError if there is none left.
     """
     targets = table_of(document, "targets", "the plan")
-    kinds = {name: _target(name, table, "the plan")[1] for name, table in targets.items()}
-    able = {name: targets[name] | {"exact": True} for name, settings in kinds.items() if hasattr(settings, "exact")}
+    whole, _ = matrices.expanded(targets, "the plan")
+    kinds = {name: _target(name, table, "the plan")[1] for name, table in whole.items()}
+    can = {name for name, settings in kinds.items() if hasattr(settings, "exact")}
+    able = {name: targets[name] | {"exact": True} for name in targets if matrices.is_of(name, can)}
     if not able:
         raise UsageError(
             f'--exact: expected a target that can count instructions (kind = "qemu"), found {", ".join(targets)}'
         )
-    return document | {"targets": _alone(able, targets)}, tuple(name for name in targets if name not in able)
+    left_out = tuple(name for name in targets if name not in able)
+    return document | {"targets": matrices.alone(able, targets, "the plan")}, left_out
 
 
 def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> dict[str, Any]:
@@ -238,12 +245,9 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
     """
     chosen = dict(document)
     if targets:
-        known = list(table_of(document, "targets", "the plan"))
-        for name in targets:
-            if name not in known:
-                raise UsageError(f"the plan has no target '{name}'; {nearest(name, known)}")
-        kept = {name: table for name, table in document["targets"].items() if name in targets}
-        chosen["targets"] = _alone(kept, document["targets"])
+        tables = table_of(document, "targets", "the plan")
+        chosen["targets"] = matrices.chosen(tables, targets, "the plan")
+        targets = (*matrices.expanded(chosen["targets"], "the plan")[0], *chosen["targets"])
     if benchmarks:
         chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
         chosen["external"] = of_benchmarks(table_of(document, "external", "the plan"))
@@ -251,16 +255,6 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         gates = table_of(document, "gates", "the plan")
         chosen["gates"] = {key: table for key, table in gates.items() if _is_asked(key, table, targets, benchmarks)}
     return chosen
-
-
-def _alone(kept: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    """The tables of targets; one whose reference was left out stands alone, since no other is what its plan means."""
-
-    def lost(table: Any) -> bool:
-        reference = table.get("reference") if isinstance(table, dict) else None
-        return isinstance(reference, str) and reference in whole and reference not in kept
-
-    return {name: table | {"reference": name} if lost(table) else table for name, table in kept.items()}
 
 
 def _is_asked(key: str, table: Any, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> bool:
@@ -319,9 +313,12 @@ def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[
     )
 
 
-def _gates(tables: dict[str, Any], references: Mapping[str, str], known: Known, where: str) -> Iterator[Gate]:
+def _gates(
+    tables: dict[str, Any], references: Mapping[str, str], known: Known, where: str, grouped: Sequence[Matrix]
+) -> Iterator[Gate]:
     """The gates of the plan, judged from its run alone and sealed with it: other runs are a policy's matter."""
-    for gate in gates_of(tables, targets=list(references), known=known, where=where):
+    groups = {matrix.name: matrix.targets for matrix in grouped}
+    for gate in gates_of(tables, targets=list(references), known=known, where=where, groups=groups):
         if gate.baseline not in {None, REFERENCE}:
             raise UsageError(
                 f"{where}: gates.{gate.key}: baseline: expected '{REFERENCE}' in a plan, found '{gate.baseline}'; "

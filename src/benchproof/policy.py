@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from benchproof.analysis import bands
 from benchproof.analysis.bands import Band
@@ -86,10 +89,12 @@ def gates_of(
     what: str = "plan",
     lost: Collection[str] = (),
     baseline: str | None = None,
+    groups: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Gate]:
     """The gates that the tables state of `what`. Raises UsageError.
 
-    `lost`: benchmarks that are real although there is nothing known of them; `baseline`: of ratios that name none.
+    `lost`: benchmarks that are real although there is nothing known of them; `baseline`: of ratios that name none;
+    `groups`: names that stand for several targets, with a gate on each.
     """
     names = [*known, *(name for name in lost if name not in known)]
     for key, table in tables.items():
@@ -103,9 +108,20 @@ def gates_of(
         if not isinstance(table, dict):
             raise UsageError(f"{at}: expected a table, found {table!r}")
         read: _GateTable = convert(table, _GateTable, at)
-        if read.target is not None and read.target not in targets:
-            raise UsageError(f"{at}: target: unknown target '{read.target}'; {nearest(read.target, list(targets))}")
-        yield _gate(key, name, read, known.get(name, {}), at, baseline)
+        for target in _meant(read.target, targets, groups, at):
+            one = msgspec.structs.replace(read, target=target)
+            yield _gate(key, name, one, known.get(name, {}), at, baseline)
+
+
+def _meant(
+    target: str | None, targets: Sequence[str], groups: Mapping[str, Sequence[str]], where: str
+) -> Sequence[str | None]:
+    """The targets that a gate is on, each with a verdict of its own; None: all of them."""
+    if target is not None and target in groups:
+        return [each for each in groups[target] if each in targets]
+    if target is not None and target not in targets:
+        raise UsageError(f"{where}: target: unknown target '{target}'; {nearest(target, [*groups, *targets])}")
+    return [target]
 
 
 def benchmark_of(key: str, names: Sequence[str]) -> str | None:
