@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -36,6 +35,7 @@ _FACET_OF: dict[str, Facet] = {
 _EMULATION = "execution"
 _EXPLANATION = "_reason"  # says why another fact is as it is, and changes no number itself
 _LABEL = "_label"  # what every report has to say beside the target's name: a debug build, mitigations that are off
+_SHOWN, _BEFORE = 60, 12  # characters of a value in a sentence, and of what comes before a difference
 _SYS_CPU = Path("/sys/devices/system/cpu")
 DECLARED_AUTHORITY = {"capabilities": "none", "no_new_privileges": "yes"}
 
@@ -50,8 +50,8 @@ class Difference(Frozen, frozen=True):
     allowed: bool
 
     def __str__(self) -> str:
-        base, new = (textwrap.shorten(value, 60, placeholder="...") or "absent" for value in (self.base, self.new))
-        return f"{self.section}.{self.fact}: {base} against {new}"
+        base, new = _told_apart(" ".join(self.base.split()), " ".join(self.new.split()))
+        return f"{self.section}.{self.fact}: {base or 'absent'} against {new or 'absent'}"
 
 
 def capture(target: Facts, probe: dict[str, str]) -> Envelope:
@@ -101,6 +101,32 @@ def differences(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> tupl
         if before.get(fact) != after.get(fact) and not fact.endswith(_EXPLANATION)
     ]
     return tuple(sorted(found, key=lambda difference: (difference.allowed, difference.fact != _EMULATION)))
+
+
+def remedy(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> str:
+    """What to declare so that the two may be compared, as a sentence; why nothing helps, where nothing does."""
+    forbidden = [each for each in differences(base, new, vary=vary) if not each.allowed]
+    if not all(each.allowed for each in differences(base, new, vary=FACETS)):
+        return (
+            "no --vary allows native against emulated execution: that ratio would be one of the emulator; "
+            "measure both on one machine, as targets of one plan"
+        )
+    if not forbidden:
+        return ""
+    needed = {*vary, *(_FACET_OF[each.section] for each in forbidden)}
+    return f"to compare them all the same: --vary {','.join(facet for facet in FACETS if facet in needed)}"
+
+
+def _told_apart(base: str, new: str) -> tuple[str, str]:
+    """Both cut to what fits a line, from a little before they begin to differ."""
+    alike = next((n for n, (one, other) in enumerate(zip(base, new, strict=False)) if one != other), len(base))
+    start = alike - _BEFORE if max(len(base), len(new)) > _SHOWN and alike > _BEFORE else 0
+    return _cut(base, start), _cut(new, start)
+
+
+def _cut(text: str, start: int) -> str:
+    shown = text[start : start + _SHOWN]
+    return f"{'...' if start and shown else ''}{shown}{'...' if len(text) > start + _SHOWN else ''}"
 
 
 def _is_emulation(fact: str, before: dict[str, str], after: dict[str, str]) -> bool:

@@ -27,6 +27,7 @@ __all__ = [
     "half",
     "judged",
     "plan_of",
+    "remedy",
     "targets_of",
     "trusting",
     "undeclared",
@@ -158,6 +159,7 @@ def half(run: Run, target: str, found: Report) -> Half:
         complete=run.manifest.state == "complete",
         imported=foreign.origin_of(run) is not None,
         envelope=run.target_envelopes.get(target, ""),
+        labels=next((column.labels for column in found.columns if column.target == target), ()),
         rows=rows,
         values={
             (asked, metric): invocations.values(last.get(asked, {}).get(target, ()), metric)
@@ -174,6 +176,15 @@ def undeclared(base: tuple[Run, str], new: tuple[Run, str], *, vary: Iterable[Fa
             return (f"{run.manifest.run_id}/{target} could not be started and is not described",)
     one, other = (run.envelopes[run.target_envelopes[target]] for run, target in (base, new))
     return tuple(str(each) for each in envelope.differences(one, other, vary=vary) if not each.allowed)
+
+
+def remedy(base: tuple[Run, str], new: tuple[Run, str], *, vary: Iterable[Facet]) -> str:
+    """What to declare so that two targets of whom something else differs may be compared; empty if nothing does."""
+    sides = [(run, run.target_envelopes[target]) for run, target in (base, new) if target in run.target_envelopes]
+    if len(sides) < 2:
+        return ""
+    one, other = (run.envelopes[key] for run, key in sides)
+    return envelope.remedy(one, other, vary=tuple(vary))
 
 
 def blocks_due(run: Run, found: Report) -> dict[Asked, int]:

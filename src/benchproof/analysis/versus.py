@@ -33,6 +33,7 @@ class Half(Frozen, frozen=True, kw_only=True):
     envelope: str  # hash; empty where the target could not be described
     rows: dict[Key, Row]
     values: dict[Key, dict[int, float]]  # one an invocation, by block
+    labels: tuple[str, ...] = ()  # what a reader has to know before any of its numbers
 
     @property
     def name(self) -> str:
@@ -72,6 +73,7 @@ class Versus(Frozen, frozen=True, kw_only=True):
     verdicts: dict[str, int]  # verdict -> metrics
     lost: tuple[str, ...]  # metrics that base answered and new did not; of one run, those that new got wrong
     gained: tuple[str, ...]
+    remedy: str = ""  # how to compare in spite of the context, or why nothing helps
 
 
 def between(
@@ -82,8 +84,9 @@ def between(
     vary: tuple[Facet, ...],
     design: Design,
     drift: Mapping[Key, float] | None = None,
+    remedy: str = "",
 ) -> Versus:
-    """The comparison. `drift`: the measured floor of runs made apart, as shares."""
+    """The comparison. `drift`: the measured floor of runs made apart, as shares; `remedy`: what helps, if anything."""
     one_run = base.run_id == new.run_id
     interleaved = one_run and not new.imported
     if not interleaved:
@@ -108,6 +111,7 @@ def between(
         verdicts={str(key): count for key, count in compare.counts(row.comparison for row in rows).items()},
         lost=tuple(row.metric for row in rows if _is_lost(row.base, row.new, one_run=one_run)),
         gained=tuple(row.metric for row in rows if _is_lost(row.new, row.base, one_run=one_run)),
+        remedy=remedy,
     )
 
 
@@ -289,4 +293,9 @@ def _warnings(base: Half, new: Half, *, assumed: Sequence[str]) -> list[str]:
     if _same(base, new):
         found.append("both sides are the same system by every hash: the ratios show the noise of this machine")
     found += [f"run {side.run_id} was ended before its last block" for side in (base, new) if not side.complete]
+    found += [
+        f"{side.name}: {'; '.join(side.labels)}: its figures are of such a system alone"
+        for side in (base, new)
+        if side.labels
+    ]
     return list(dict.fromkeys(found))

@@ -111,7 +111,8 @@ def _compared(
         sides = [(run, half.target) for run, half in zip(several[number], pair, strict=True)]
         context = report.undeclared(sides[0], sides[1], vary=facets)
         drift = calibrate.drift(*((run.manifest.calibration, target) for run, target in sides))
-        return versus.between(*pair, context=context, vary=facets, design=design, drift=drift)
+        remedy = report.remedy(sides[0], sides[1], vary=facets)
+        return versus.between(*pair, context=context, vary=facets, design=design, drift=drift, remedy=remedy)
 
     found = []
     for one, other in _pairs(reports[0], chosen):

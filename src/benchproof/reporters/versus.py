@@ -76,12 +76,16 @@ def _texts(pair: Versus, row: Compared) -> tuple[str, ...]:
     divisor, unit = layout.scale(_as_row(row))
     figures = [_figure(cell, divisor, row) for cell in (row.base, row.new)]
     ratio = layout.ratio_text(row.comparison).removeprefix(layout.SIGNS[row.comparison.verdict]).strip()
-    return _name(pair, row), unit, *figures, ratio, row.comparison.verdict, _reason(row.comparison)
+    return _name(pair, row), unit, *figures, ratio, row.comparison.verdict, _reason(pair, row.comparison)
 
 
-def _reason(comparison: Comparison) -> str:
-    """Why, and what the ratio is really a ratio of."""
-    told = (comparison.reason, layout.cut(comparison.unlike, layout.MOST_OF_A_NOTE))
+def _reason(pair: Versus, comparison: Comparison) -> str:
+    """Why, and what the ratio is really a ratio of. Facts that differ are the same in every row, and stand beneath."""
+    by_context = bool(pair.context) and comparison.reason.endswith("; ".join(pair.context))
+    told = (
+        "the envelopes differ, see below" if by_context else comparison.reason,
+        layout.cut(comparison.unlike, layout.MOST_OF_A_NOTE),
+    )
     return "; ".join(text for text in told if text)
 
 
@@ -113,6 +117,13 @@ def _below(console: Console, pair: Versus) -> None:
     console.print(
         f"{counts or 'nothing to compare'}; {margin}, varying {', '.join(pair.vary)}. There is no total score."
     )
+    if pair.context:
+        count = "1 fact differs" if len(pair.context) == 1 else f"{len(pair.context)} facts differ"
+        console.print(f"not compared, {count} that {'was' if len(pair.context) == 1 else 'were'} not declared to vary:")
+    for fact in pair.context:
+        console.print(f"  {escape(fact)}", style="yellow")
+    if pair.remedy:
+        console.print(escape(pair.remedy))
     for word, metrics in (("lost", pair.lost), ("gained", pair.gained)):
         if metrics:
             console.print(f"{word}: {escape(', '.join(metrics))}", style="yellow")
