@@ -177,7 +177,7 @@ PATTERNS = patterns()
 READERS = {
     name: pattern
     for name, pattern in PATTERNS.items()
-    if name.startswith(("benchproof.importers.", "benchproof.store.", "benchproof.foreign."))
+    if name.startswith(("benchproof.importers.", "benchproof.store.", "benchproof.foreign.", "benchproof.protocol."))
 }
 PIECES = (
     " ",

@@ -15,11 +15,15 @@ from pathlib import Path
 import msgspec
 
 from benchproof import foreign
-from benchproof.errors import StoreError
+from benchproof.errors import InvocationError, StoreError, UsageError
 from benchproof.importers import FORMATS, Imported, Unreadable, read_as
 from benchproof.importing import recognised
-from benchproof.model import Result, Unverified
+from benchproof.model import Reported, Result, Unverified
+from benchproof.protocol import grammar
+from benchproof.protocol.faults import find
+from benchproof.protocol.transcript import Ended, Heard, described, is_over, read
 from benchproof.store import bundle
+from transcripts import GOOD, TOKEN
 
 DATA = Path(__file__).parent.parent / "data"
 CORPUS = Path(__file__).parent / "corpus"
@@ -77,6 +81,38 @@ def load(content: bytes) -> None:
         _told(error)
 
 
+def read_transcript(content: bytes) -> None:
+    """A console in our own protocol, with made-up arrivals: no exception but those of an invocation."""
+    heard = Heard(content, tuple((offset, 10**9 + offset * 10**6) for offset in range(0, len(content), 100)))
+    for ended in (Ended("trailer"), Ended("power-off", 0), Ended("time-out", at_ns=10**12)):
+        try:
+            _sensible(read(heard, "syscall.getpid", ended=ended, token=TOKEN))
+            assert all(described(heard, ended=ended).values())
+        except InvocationError as error:
+            assert str(error).isprintable()
+    assert all(each.text in content.decode("ascii", "backslashreplace") for each in find(content))
+
+
+def read_dialect(content: bytes) -> None:
+    """A line with the table of a grammar as JSON, or the name of one, and the console behind it."""
+    head, _, console = content.partition(b"\n")
+    try:
+        found = grammar.of(msgspec.json.decode(head))
+        is_over(console, found)
+        _sensible(read(Heard(console), "syscall.getpid", ended=Ended("power-off", 0), grammar=found))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    except (InvocationError, UsageError) as error:
+        assert str(error).isprintable()
+
+
+def _sensible(found: Reported) -> None:
+    assert found.iterations >= 1
+    assert found.samples
+    assert all(math.isfinite(sample) and sample > 0 for sample in found.samples)
+    assert msgspec.json.encode(found)
+
+
 def _can_be_kept(run: Imported) -> None:
     stored = msgspec.json.encode(foreign.results_of(run, "run", "2026-01-01T00:00:00Z"))
     for each in msgspec.json.decode(stored, type=tuple[Result, ...]):
@@ -112,6 +148,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {form: functools.partial(read_f
     "results": read_lines,
     "bundle": load,
     "recognise": recognise,
+    "transcript": read_transcript,
+    "grammar": read_dialect,
 }
 
 
@@ -137,6 +175,17 @@ def recordings() -> dict[str, bytes]:
     )
     envelope = b'{"envelopes":{"sha256:0":{"sections":{"host":{"cpu":"x"}}}},"targets":{"unnamed":"sha256:0"}}'
     whole = [bundle.encoded(manifest), envelope, lines, lines]
+    dialect = {
+        "total": grammar.KEVLAR.total,
+        "end": "BENCH_END",
+        "mark": "BENCH",
+        "names": {"syscall.getpid": "getpid"},
+    }
+    console = files[DATA / "kevlar" / "linux-on-hvf-baseline.txt"]
+    found |= {
+        "transcript": b"transcript\n" + GOOD,
+        "grammar": b"grammar\n" + msgspec.json.encode(dialect) + b"\n" + console,
+    }
     return found | {"results": b"results\n" + lines, "bundle": b"bundle\n" + _BETWEEN.join(whole)}
 
 

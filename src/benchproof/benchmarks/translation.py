@@ -88,7 +88,7 @@ def observed(reported: Reported, metric: Metric, row: Translation, expect: Mappi
         "measured_by": _ITSELF,
         "called": reported.name,
         "mechanism": reported.mechanism,
-        "difference": row.differs,
+        **({"difference": row.differs} if row.differs else {}),
     }
     if reported.unit == "instructions":
         evidence |= counted.evidence(Counter(map(int, reported.samples)))
@@ -96,7 +96,7 @@ def observed(reported: Reported, metric: Metric, row: Translation, expect: Mappi
 
 
 def judged(observation: Observation, row: Translation, expect: Mapping[str, str]) -> Iterator[str]:
-    """The violations; none of what came without any evidence, as it is not verified at all."""
+    """The violations. What came without any evidence is not verified at all, and has none."""
     if observation.unverified:
         return
     yield from row.violations(observation.evidence, expect)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal
 
 from benchproof.model import Frozen
 from benchproof.protocol.lines import Line
 
 Tick = Literal["ns", "ticks", "cycles"]
+Amount = int | Fraction  # a dialect may print parts of its unit
 Role = Literal["warmup", "sample", "total"]
 
 
@@ -56,7 +58,7 @@ class Timed(Event, frozen=True, kw_only=True):
     name: str
     role: Role
     operations: int
-    elapsed: int
+    elapsed: Amount
 
 
 class Told(Event, frozen=True, kw_only=True):

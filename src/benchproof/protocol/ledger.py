@@ -11,6 +11,7 @@ from typing import NoReturn
 from benchproof.errors import LabInvalid
 from benchproof.model import Frozen
 from benchproof.protocol.events import (
+    Amount,
     Begin,
     Damaged,
     Done,
@@ -33,8 +34,8 @@ class Account(Frozen, frozen=True, kw_only=True):
     first: Line
     last: Line
     operations: int
-    warmups: tuple[int, ...]
-    samples: tuple[int, ...]
+    warmups: tuple[Amount, ...]
+    samples: tuple[Amount, ...]
     evidence: Mapping[str, str]
     wrong: Wrong | None = None
 
@@ -53,8 +54,8 @@ def refuse(line: Line | str, problem: str) -> NoReturn:
     raise LabInvalid(f"{line}: {problem}")
 
 
-class _Open:
-    """A benchmark that is under way."""
+class Open:
+    """A benchmark that is under way, or may still be."""
 
     def __init__(self, listed: Listed, first: Line) -> None:
         self.listed = listed
@@ -62,7 +63,28 @@ class _Open:
         self.timed: list[Timed] = []
         self.evidence: dict[str, str] = {}
 
+    def take(self, event: Timed) -> None:
+        """One more figure. Raises LabInvalid where it cannot follow those before it."""
+        before = [each.role for each in self.timed]
+        if event.role == "warmup" and set(before) - {"warmup"}:
+            refuse(event.line, "a warm-up after a sample")
+        if "total" in before or (event.role == "total" and "sample" in before):
+            refuse(event.line, f"a total stands alone, in place of samples ({self.timed[-1].line})")
+        if before and event.operations != self.timed[0].operations:
+            refuse(
+                event.line,
+                f"expected {self.timed[0].operations} operations as in {self.timed[0].line}, found {event.operations}",
+            )
+        self.timed.append(event)
+
+    def tell(self, event: Told) -> None:
+        """One more piece of evidence. Raises LabInvalid for one that is there already."""
+        if event.key in self.evidence:
+            refuse(event.line, f"'{event.key}' was told already")
+        self.evidence[event.key] = event.value
+
     def closed(self, last: Line, wrong: Wrong | None = None) -> Account:
+        """All of it."""
         return Account(
             listed=self.listed,
             first=self.first,
@@ -83,7 +105,7 @@ class _Ledger:
         self.listed: dict[str, Listed] = {}
         self.lacking: dict[str, Lacking] = {}
         self.accounts: dict[str, Account] = {}
-        self.under_way: _Open | None = None
+        self.under_way: Open | None = None
         self.listing = True  # until the first start
         self.lines = 1
         self.end: End | None = None
@@ -100,9 +122,9 @@ class _Ledger:
             case Started():
                 self._start(event)
             case Timed():
-                self._time(event, self._of(event.line, event.name))
+                self._of(event.line, event.name).take(event)
             case Told():
-                self._tell(event, self._of(event.line, event.name))
+                self._of(event.line, event.name).tell(event)
             case Wrong():
                 self.accounts[event.name] = self._of(event.line, event.name).closed(event.line, event)
                 self.under_way = None
@@ -131,40 +153,21 @@ class _Ledger:
             refuse(event.line, f"'{event.name}' is not in the list")
         if event.name in self.accounts:
             refuse(event.line, f"'{event.name}' was measured already ({self.accounts[event.name].first})")
-        self.under_way = _Open(self.listed[event.name], event.line)
+        self.under_way = Open(self.listed[event.name], event.line)
 
     def _close_list(self, line: Line) -> None:
         self.listing = False
         if self.begin.benchmarks not in {None, len(self.listed)}:
             refuse(line, f"expected {self.begin.benchmarks} 'bench' lines before, found {len(self.listed)}")
 
-    def _of(self, line: Line, name: str) -> _Open:
+    def _of(self, line: Line, name: str) -> Open:
         if self.under_way is None or self.under_way.listed.name != name:
             now = f"'{self.under_way.listed.name}' is" if self.under_way else "nothing is"
             ended = f", '{name}' has ended ({self.accounts[name].last})" if name in self.accounts else ""
             refuse(line, f"{now} under way here{ended}")
         return self.under_way
 
-    def _time(self, event: Timed, account: _Open) -> None:
-        before = [each.role for each in account.timed]
-        if event.role == "warmup" and set(before) - {"warmup"}:
-            refuse(event.line, "a warm-up after a sample")
-        if "total" in before or (event.role == "total" and "sample" in before):
-            refuse(event.line, "a total stands alone, in place of samples")
-        if before and event.operations != account.timed[0].operations:
-            refuse(
-                event.line,
-                f"expected {account.timed[0].operations} operations as in {account.timed[0].line}, "
-                f"found {event.operations}",
-            )
-        account.timed.append(event)
-
-    def _tell(self, event: Told, account: _Open) -> None:
-        if event.key in account.evidence:
-            refuse(event.line, f"'{event.key}' was told already")
-        account.evidence[event.key] = event.value
-
-    def _done(self, event: Done, account: _Open) -> None:
+    def _done(self, event: Done, account: Open) -> None:
         counted = [each for each in account.timed if each.role != "warmup"]
         if not counted:
             refuse(event.line, "no sample before it")
@@ -206,7 +209,7 @@ def _both(begin: Begin, end: End, key: str) -> tuple[object, object]:
     return getattr(begin, key), getattr(end, key)
 
 
-def _refuse_difference(line: Line, stated: Mapping[str, int], found: Mapping[str, int]) -> None:
+def _refuse_difference(line: Line, stated: Mapping[str, int], found: Mapping[str, Amount]) -> None:
     for key, value in stated.items():
         if value != found[key]:
             refuse(line, f"{key}={value}, but before it are {found[key]}: a line was lost, doubled or damaged")

@@ -18,6 +18,7 @@ from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
 TIER = 1
+_UNPROVED = Translation(operation="whatever the system means by it", differs="")  # of figures without any evidence
 _EXACT_WARMUPS = 20  # batches until the kernel's caches and free lists are as full as they get
 _LEAST_DELAY_S = 1e-12
 _USE_INSTRUCTIONS = "inject_instructions in place of inject"
@@ -76,8 +77,8 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
     def hear(self, instance: Reporting) -> Observation:
         """What a system says that measures itself. Raises InvocationError."""
         translation.refuse_delay(self.delay_ns or self.chain)
-        row = self._row()
         reported = instance.report(self.definition.name, timeout_s=float(self.timeout))
+        row = _UNPROVED if reported.source else self._row()
         metric = Metric(
             stem=self.definition.name,
             quantity=self.quantity,
@@ -86,6 +87,10 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             sample=self.sample,
         )
         return translation.observed(reported, metric, row, self.literals)
+
+    def _judged(self, observation: Observation) -> Iterator[str]:
+        yield from translation.judged(observation, self._row(), self.literals)
+        yield from self.check_told(observation.evidence)
 
     def _row(self) -> Translation:
         if self.translation is None:
@@ -191,8 +196,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
         """The violations, those common to all probed benchmarks first."""
         evidence = observation.evidence
         if translation.is_own_word(observation):
-            yield from translation.judged(observation, self._row(), self.literals)
-            yield from () if observation.unverified else self.check_told(evidence)
+            yield from () if observation.unverified else self._judged(observation)
             return
         yield from oracles.no_failures(evidence)
         yield from oracles.injected(evidence, delay_ns=self.delay_ns, instructions=self.chain)
