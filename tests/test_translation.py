@@ -96,7 +96,10 @@ def test_what_has_no_counterpart_is_not_applicable(name):
     assert found.reason.startswith("not_applicable: ")
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHMARKS.own if name not in PROBED and name != "kernel.primitive"])
+OTHERS = [name for name in BENCHMARKS.own if name not in PROBED and not name.startswith(("kernel.", "smoke."))]
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_a_benchmark_of_another_kind_says_clearly_that_it_cannot_be_had(name):
     found = outcome(BENCHMARKS.load(name)(), Speaks(b""))
     assert isinstance(found, Unsupported), found

@@ -70,13 +70,15 @@ def described(
 ) -> dict[str, str]:
     """What the system says of itself, as facts of an envelope. Raises as `read` does.
 
-    How many ticks its clock makes a second is not among them: it is measured anew in every start.
+    They are the same in every start: so how many ticks its clock makes a second is not among them.
     """
     spoken = taken_apart(heard, grammar, tolerate)
     refuse_dead(spoken, ended)
     refuse_bad_end(spoken, ended)
     books = _books(spoken, ended, token)
-    pace = "counts instructions" if exact else _pace(spoken, books, exact=exact).partition(":")[0]
+    _pace(spoken, books, exact=exact)
+    stated = None not in {books.begin.at, books.end.at}
+    pace = "counts instructions" if exact else "held against the host's" if stated else "not shown"
     clock = sorted({f"{each.listed.clock} in {each.listed.unit}" for each in books.accounts.values()})
     facts = {
         "protocol": f"dialect {grammar.dialect}" if grammar.dialect else f"benchproof {own.VERSION}",
