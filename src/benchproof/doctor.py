@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchproof import envelope, noise
 from benchproof.errors import InvocationError, NotSupported, TargetFailed
-from benchproof.model import Frozen, Lab, Target
+from benchproof.model import Frozen, Instance, Lab, Reporting, Target
 from benchproof.plan import FULL_BLOCKS, Plan
 from benchproof.store import calibrations
 
@@ -66,25 +66,30 @@ def _calibrated(name: str, target: Target, home: Path, probe: dict[str, str]) ->
 
 
 def _target(name: str, target: Target) -> Finding:
-    """Ask for the facts, then run one command and compare its bytes."""
+    """Ask for the facts, then run one command and compare its bytes; one that speaks by itself has said them."""
+    started_s = time.monotonic()
     try:
         facts = target.facts()
-        started_s = time.monotonic()
         with target.start() as instance:
-            done = instance.run([instance.probe, "cat"], stdin=_ECHO, timeout_s=60)
+            if not isinstance(instance, Reporting):
+                started_s = time.monotonic()
+                _echo(instance)
         elapsed_s = time.monotonic() - started_s
-        if done.stdout != _ECHO:
-            raise TargetFailed(f"a command returned {done.stdout!r} where {_ECHO!r} was expected")
     except InvocationError as error:
         return _ailing(name, error)
     machine, system = facts["machine"], facts["system"]
-    found = (
-        f"{system.get('os')} {system.get('kernel')}, {machine.get('execution')}, one invocation in {elapsed_s:.2f} s"
-    )
+    named = system.get("stated_system") or f"{system.get('os')} {system.get('kernel')}"
+    found = f"{named}, {machine.get('execution')}, one invocation in {elapsed_s:.2f} s"
     if reason := machine.get("accel_reason"):
         remedy = "a host where KVM boots guests; until then its figures compare with emulated ones only"
         return Finding(level="warning", what=f"target '{name}'", found=f"{found}: {reason}", remedy=remedy)
     return Finding(level="ok", what=f"target '{name}'", found=found)
+
+
+def _echo(instance: Instance) -> None:
+    done = instance.run([instance.probe, "cat"], stdin=_ECHO, timeout_s=60)
+    if done.stdout != _ECHO:
+        raise TargetFailed(f"a command returned {done.stdout!r} where {_ECHO!r} was expected")
 
 
 def _ailing(name: str, error: InvocationError) -> Finding:

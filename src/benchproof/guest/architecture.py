@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
+import msgspec
+
 from benchproof.model import Frozen
 
 # The console is for the kernel's own words; an early one, ahead of `quiet`, tells when the kernel begins. The rest
@@ -56,4 +60,29 @@ RISCV64 = Architecture(
     wire=_PCI_SERIAL,
     kernel_arguments=f"console=ttyS0 earlycon {_EVERYWHERE} cryptomgr.notests BENCHPROOF_WIRE=/dev/ttyS1",
 )
+_I386 = msgspec.structs.replace(X86_64, name="i386", emulator="qemu-system-i386")
+_ARM = msgspec.structs.replace(AARCH64, name="arm", emulator="qemu-system-arm", machine="virt", cpu="max")
+_RISCV32 = msgspec.structs.replace(RISCV64, name="riscv32", emulator="qemu-system-riscv32", cpu="rv32")
 ARCHITECTURES = {each.name: each for each in (X86_64, AARCH64, RISCV64)}
+_EMULATED = {each.emulator: each for each in (*ARCHITECTURES.values(), _I386, _ARM, _RISCV32)}
+_PREFIX = "qemu-system-"
+
+
+def emulated_by(program: str) -> Architecture:
+    """What a `qemu-system-*`, by name or by path, plays. One that is not known plays its own default machine.
+
+    Such a guest has the first serial port of that machine, and ends by itself or by what its plan's options plug in.
+    """
+    name = PurePath(program).name
+    known = _EMULATED.get(name, _EMULATED.get(name.removesuffix("-microvm")))
+    if known:
+        return msgspec.structs.replace(known, emulator=program)
+    return Architecture(
+        name=name.removeprefix(_PREFIX),
+        emulator=program,
+        package="qemu-system",
+        machine="",
+        cpu="",
+        wire=(),
+        kernel_arguments="",
+    )

@@ -21,14 +21,15 @@ from benchproof.model import Frozen
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 OVERSUBSCRIBED = "oversubscribed: functional only"
+NETWORK = "network"  # as QEMU's monitor calls it
+_NETWORK = ("-netdev", f"user,id={NETWORK},restrict=on", "-device", f"virtio-net-pci,netdev={NETWORK}")
 # One nanosecond of guest time is one guest instruction; idle time is skipped. Nothing in the machine is random, and
-# nothing of the host's time reaches it. A guest may stop itself by its pvpanic device.
+# nothing of the host's time reaches it.
 _EXACT = {
     "-icount": "shift=0,sleep=off",
     "-rtc": "base=2026-01-01,clock=vm",
     "-seed": "1",
     "-device": "pvpanic",
-    "-action": "panic=pause",
 }
 # What is stated elsewhere in a plan, or what our own channels to QEMU and its supervision rest on.
 _OURS = {
@@ -69,6 +70,7 @@ class Hardware(Frozen, frozen=True, kw_only=True):
     machine: str = ""  # empty: the usual one of the architecture
     architecture: Architecture = X86_64
     options: tuple[str, ...] = ()  # more words for QEMU, from the plan
+    network: bool = False  # plugs a card; what is behind it is the guest alone, see ports.py
     cpus: tuple[int, ...] = ()  # of the host, which QEMU may use; empty: all that we may
     exact: bool = False  # the guest's clock counts its instructions
     disk: Disk | None = None
@@ -78,7 +80,14 @@ class Hardware(Frozen, frozen=True, kw_only=True):
         """As `-machine` takes it; empty for the emulator's own choice."""
         return self.machine or self.architecture.machine
 
-    def words(self, *, console: str, second: str, monitor: str, machine_options: str = "") -> list[str]:
+    def words(
+        self,
+        *,
+        console: str,
+        second: str,
+        monitor: str,
+        machine_options: str = "",
+    ) -> list[str]:
         """The command line but for what is booted and for the disk. The serial ports and the monitor are chardevs."""
         options = {
             "-display": "none",
@@ -100,6 +109,7 @@ class Hardware(Frozen, frozen=True, kw_only=True):
             *(word for option in (_EXACT if self.exact else {}).items() for word in option),
             *(word for channel, use in channels.items() if use for word in ("-chardev", channel, *use)),
             *self.architecture.debug_exit,
+            *(_NETWORK if self.network else ()),
             *self.options,
         ]
 
@@ -133,6 +143,7 @@ class Hardware(Frozen, frozen=True, kw_only=True):
             "second serial port" if self.architecture.wire else "",
             *self.architecture.debug_exit[1:],
             "virtio-blk-pci" if self.disk else "",
+            _NETWORK[-1].partition(",")[0] if self.network else "",
             _EXACT["-device"] if self.exact else "",
             " ".join(self.options),
         )

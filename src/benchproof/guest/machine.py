@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import platform
 import re
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,15 +14,16 @@ from typing import ClassVar
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
+from benchproof.guest import kvm
 from benchproof.guest.architecture import X86_64
 from benchproof.guest.disk import DEVICE
-from benchproof.guest.hardware import Hardware, emulator_version
+from benchproof.guest.hardware import Hardware
 from benchproof.guest.monitor import Monitor
 from benchproof.guest.wire import Wire
 from benchproof.process import Supervised, Tail
 
+_FREEZES_ITSELF = ("-action", "panic=pause")  # by its pvpanic device
 _EXACT_KERNEL_ARGUMENTS = "norandmaps random.trust_cpu=off BENCHPROOF_EXACT=1"
-_KVM_TIMEOUT_S = 10.0
 _DRIVERS = "virtio_pci and virtio_blk built into the kernel, or a kernel of Debian's: debian:PACKAGE"
 _CONSOLE_FLOOD_BYTES = 64 << 20
 _LAST_WORDS = re.compile(rb"Kernel panic[^\r\n]*|Out of memory[^\r\n]*|Oops[^\r\n]*|probe: [^\r\n]*")
@@ -82,7 +79,7 @@ class Machine(Hardware, frozen=True, kw_only=True):
                 monitor=f"socket,fd={monitor}",
                 machine_options=",memory-backend=ram" if ram else "",
             ),
-            "-no-reboot",
+            *("-no-reboot", *(_FREEZES_ITSELF if self.exact else ())),
             *(word for option in options.items() for word in option),
             *(self.disk.options(layers) if self.disk and layers else ()),
             *(("-incoming", "defer") if restored else ()),
@@ -194,43 +191,16 @@ def _with_last_words(message: str, guest: Guest) -> str:
 
 
 def kvm_verdict(machine: Machine, *, supervisor: Path, cache: Path) -> str:
-    """Empty if KVM boots this very guest, else why not. `/dev/kvm` can exist and still never boot anything.
-
-    Tried once per boot of this host, emulator and kernel, under a deadline; the verdict is kept in the cache.
-    """
-    if machine.architecture.name != platform.machine():
-        return f"KVM runs guests of the host's own architecture, {platform.machine()}, not {machine.architecture.name}"
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "/dev/kvm cannot be opened" if Path("/dev/kvm").exists() else "there is no /dev/kvm"
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text()
-    kernel = machine.kernel.stat()
+    """Empty if KVM boots this very guest, else why not."""
     command = machine.described().command(wire="", monitor="")
-    parts = [boot_id, emulator_version(machine.architecture), command, kernel.st_size, kernel.st_mtime_ns]
-    key = hashlib.sha256(repr(parts).encode()).hexdigest()
-    verdict = cache / "kvm" / f"{key}.json"
-    if verdict.exists():
-        return msgspec.json.decode(verdict.read_bytes(), type=str)
-    trouble = _try_kvm(machine, supervisor)
-    with contextlib.suppress(OSError):  # a cache that cannot be written: it is tried again next time
-        verdict.parent.mkdir(parents=True, exist_ok=True)
-        _replace(verdict, msgspec.json.encode(trouble))
-    return trouble
+    return kvm.verdict(
+        machine, image=machine.kernel, command=command, boots=lambda: _try_kvm(machine, supervisor), cache=cache
+    )
 
 
 def _try_kvm(machine: Machine, supervisor: Path) -> str:
     try:
-        with boot(
-            machine.with_kvm(),
-            supervisor=supervisor,
-            timeout_s=_KVM_TIMEOUT_S,
-            log=lambda _name, _content: None,
-        ):
+        with boot(machine.with_kvm(), supervisor=supervisor, timeout_s=kvm.TIMEOUT_S, log=lambda *_: None):
             return ""
     except TargetFailed as error:
-        return f"/dev/kvm did not boot this guest within {_KVM_TIMEOUT_S:g} s: {str(error).partition(' (')[0]}"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).rename(path)
+        return str(error).partition(" (")[0]

@@ -30,6 +30,7 @@ class Monitor:
         connection.settimeout(_TIMEOUT_S)
         self._unread = b""
         self._greeted = False
+        self.shutdown = ""  # why the machine ended, as far as we have read; empty: it did not, or QEMU just left
 
     def execute(self, command: str, *, descriptor: int | None = None, **arguments: Any) -> Any:
         """Run a command and return its result; `descriptor` is passed along, as `getfd` wants it."""
@@ -42,6 +43,7 @@ class Monitor:
             raise TargetFailed(f"QEMU is gone ({command})") from error
         while True:
             answer = self._receive()
+            self._note(answer)
             if "error" in answer:
                 raise Refused(f"QEMU refused '{command}': {answer['error'].get('desc')}")
             if "return" in answer:
@@ -54,6 +56,29 @@ class Monitor:
         threads = [int(each["thread-id"]) for each in self.execute("query-cpus-fast")]
         if len(set(threads)) == vcpus:
             pinning.pin(threads, cpus)
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._connection.fileno()
+
+    def take_events(self, *, timeout_s: float = 0.0) -> bool:
+        """Read what QEMU has sent unasked; False when it has closed its end, or sends nothing in time."""
+        self._connection.settimeout(timeout_s)
+        try:
+            chunk = self._connection.recv(_CHUNK_BYTES)
+        except (TimeoutError, BlockingIOError):
+            return timeout_s == 0
+        except OSError:
+            return False
+        self._unread += chunk
+        while b"\n" in self._unread:
+            line, _, self._unread = self._unread.partition(b"\n")
+            self._note(json.loads(line))
+        return bool(chunk)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        if event.get("event") == "SHUTDOWN":
+            self.shutdown = str(event["data"]["reason"])
 
     def await_event(self, name: str, *, timeout_s: float) -> None:
         """Wait for an event that has not been read yet."""

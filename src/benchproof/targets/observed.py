@@ -43,7 +43,7 @@ def tool_version(*command: str, missing: str) -> str:
 
 
 _OF_THE_MACHINE = frozenset({"architecture", "cpu", "cpus", "page_bytes"})
-_OF_AUTHORITY = frozenset({"seccomp_filters"})
+_FILTERS = "seccomp_filters"
 
 
 def sections(
@@ -57,15 +57,18 @@ def sections(
     if cpus:
         _refuse_unconfined(observed, cpus)
         machine["cpu_set"] = pinning.written(cpus)
-    found = seen_within({fact: value for fact, value in observed.items() if fact not in machine}, **declared)
-    return {"machine": machine} | found
+    rest = {fact: value for fact, value in observed.items() if fact not in machine}
+    return {"machine": machine} | seen_within(rest, **declared)
 
 
 def seen_within(observed: dict[str, str], **declared: str) -> dict[str, dict[str, str]]:
-    """Sections `system` and `authority` of a system whose machine is not the host's: what it sees is its own doing."""
-    of_system = {fact: value for fact, value in observed.items() if fact not in _OF_AUTHORITY}
-    of_authority = {fact: value for fact, value in observed.items() if fact in _OF_AUTHORITY}
-    return {"system": declared | of_system, "authority": of_authority}
+    """Sections `system` and `authority` of a system whose machine is not the host's: what it sees is its own doing.
+
+    No filter on system calls is not told: a system that has no such thing compares with one that has none in use.
+    """
+    filters = observed.get(_FILTERS, "0")
+    of_system = {fact: value for fact, value in observed.items() if fact != _FILTERS}
+    return {"system": declared | of_system, "authority": {_FILTERS: filters} if filters != "0" else {}}
 
 
 def _refuse_unconfined(observed: dict[str, str], cpus: Sequence[int]) -> None:

@@ -230,14 +230,9 @@ class Qemu:
 
     def kvm_trouble(self, emulated: machines.Machine) -> str:
         """Why KVM is not used; empty if it is."""
-        if self.settings.exact:
-            return "exact mode counts the instructions of an emulated guest"
-        if self.settings.accel == "tcg":
-            return 'the plan says accel = "tcg"'
-        trouble = machines.kvm_verdict(emulated, supervisor=self.lab.probe, cache=self.lab.cache)
-        if trouble and self.settings.accel == "kvm":
-            raise NotSupported(trouble, missing='a host where KVM boots guests, or accel = "tcg" in the plan')
-        return trouble
+        return self.settings.kvm_trouble(
+            lambda: machines.kvm_verdict(emulated, supervisor=self.lab.probe, cache=self.lab.cache)
+        )
 
     def facts(self) -> Facts:
         with self.start() as instance:

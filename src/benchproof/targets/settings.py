@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from typing import Literal
 
 from benchproof import pinning
-from benchproof.errors import UsageError
+from benchproof.errors import NotSupported, UsageError
 from benchproof.guest.architecture import Architecture
 from benchproof.guest.hardware import Hardware, refused_option
 from benchproof.model import Frozen
@@ -38,7 +39,8 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The machine that QEMU plays. Empty: what is usual for the architecture; `accel`: auto tries KVM.
 
     `emulator`: a `qemu-system-*`, or its path; `machine` and `cpu` as its options of that name take them; `options`:
-    more words for it. Where as many `cpus` are given as `vcpus`, each has its own.
+    more words for it; `network`: a card, with nobody behind it. Where as many `cpus` are given as `vcpus`, each has its
+    own.
     """
 
     vcpus: int = 1
@@ -48,6 +50,7 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
     machine: str = ""
     cpu: str = ""
     options: tuple[str, ...] = ()
+    network: bool = False
     exact: bool = False
 
     def __post_init__(self) -> None:
@@ -60,6 +63,8 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise UsageError("exact: expected vcpus = 1, a count is not exact otherwise")
         if self.exact and self.accel == "kvm":
             raise UsageError('exact: expected accel = "tcg" (or none), found "kvm", which cannot count instructions')
+        if self.exact and self.network:
+            raise UsageError("exact: expected no network, the host chooses when it answers")
         if trouble := refused_option(self.options):
             raise UsageError(f"options: {trouble}")
 
@@ -78,6 +83,18 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
             machine=self.machine,
             architecture=architecture,
             options=self.options,
+            network=self.network,
             cpus=self.cpu_numbers,
             exact=self.exact,
         )
+
+    def kvm_trouble(self, verdict: Callable[[], str]) -> str:
+        """Why KVM is not used, which may be its `verdict` on this guest; empty if it is. Raises NotSupported."""
+        if self.exact:
+            return "exact mode counts the instructions of an emulated guest"
+        if self.accel == "tcg":
+            return 'the plan says accel = "tcg"'
+        trouble = verdict()
+        if trouble and self.accel == "kvm":
+            raise NotSupported(trouble, missing='a host where KVM boots guests, or accel = "tcg" in the plan')
+        return trouble

@@ -1,0 +1,343 @@
+"""Any system that QEMU boots and that measures itself: it needs nothing but a serial console to say what it did.
+
+Each question is one start, or the pair of starts of exact mode: nothing is asked of a system that answered before.
+Where a system cannot choose what to run (`shared`), one start answers each question once; one that comes again, in the
+next block or as a retry, starts it anew. What a console is worth is decided in `benchproof.protocol`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
+from benchproof.guest import console, ports
+from benchproof.guest.appliance import Appliance
+from benchproof.guest.architecture import X86_64, Architecture, emulated_by
+from benchproof.guest.hardware import emulator_version
+from benchproof.model import Clock, Completed, Facts, Frozen, Lab, Reported
+from benchproof.protocol import faults, grammar, transcript
+from benchproof.protocol.transcript import Ended, Heard
+from benchproof.quantities import Duration
+from benchproof.targets.settings import Plugged
+
+_MARK = b"@bp "
+_RELEASE = frozenset({"", "release"})
+_MUTE = "no program can be started in it: it speaks by its console alone"
+_HOW = 'a target of kind "qemu" for what needs a program'
+
+
+class _Spoken(Frozen, frozen=True):
+    """What one start said, or the two of an exact pair, and which questions it has answered."""
+
+    recordings: tuple[console.Recording, ...]
+    token: str
+    answered: set[str] = msgspec.field(default_factory=set)
+
+
+class _Speaking:
+    """What a benchmark sees: something that reports and can do nothing else."""
+
+    probe = ""
+
+    def __init__(self, target: Kernel) -> None:
+        self._target = target
+        self.clock: Clock = "instructions" if target.settings.exact else "target"
+
+    def report(self, name: str, *, timeout_s: float) -> Reported:
+        return self._target.report(name, timeout_s=timeout_s)
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        del argv, stdin, timeout_s
+        _raise_mute()
+
+    def put(self, source: Path, name: str) -> str:
+        del source, name
+        _raise_mute()
+
+    def get(self, path: str) -> bytes:
+        del path
+        _raise_mute()
+
+
+def _raise_mute() -> NoReturn:
+    raise NotSupported(f"not_applicable: {_MUTE}", missing=_HOW)
+
+
+class Kernel:
+    """Starts of one image on one machine."""
+
+    class Settings(Plugged, frozen=True, forbid_unknown_fields=True, kw_only=True):
+        """`image`: whatever `-kernel` takes; `arguments`: its command line, to which `select` adds ours.
+
+        `ends`: by the trailer (then it may go on), or it has to power off, or to end QEMU with `exit_status`. `linger`:
+        how long it is listened to after the trailer. `timeout`: for a start to its end. `tolerate`: patterns of lines
+        that are no faults. `build`: what reports say of it beside its name. `forward`: ports of the guest. The machine:
+        see `Plugged`; docs/kernels.md has all of it.
+        """
+
+        image: str
+        initrd: str = ""
+        arguments: str = ""
+        select: bool = True
+        shared: bool = False
+        grammar: str | dict[str, Any] = "benchproof"
+        names: dict[str, str] = msgspec.field(default_factory=dict)
+        ends: Literal["line", "power-off", "debug-exit"] = "line"
+        exit_status: int = 33
+        linger: Duration = Duration(0.05)
+        timeout: Duration = Duration(60)
+        tolerate: tuple[str, ...] = ()
+        build: str = ""
+        reboot: bool = False
+        forward: tuple[ports.Forward, ...] = ()
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            _grammar(self.grammar)
+            faults.find(b"", self.tolerate)
+            if not 0 <= self.exit_status <= 255:
+                raise UsageError(f"exit_status: expected 0 to 255, found {self.exit_status}")
+            if not self.timeout > 0:
+                raise UsageError("timeout: expected more than 0 s")
+            if self.exact and self.forward:
+                raise UsageError("exact: expected no forward, the host chooses when it answers")
+
+        def refuse_missing(self) -> None:
+            super().refuse_missing()
+            for key, name in (("image", self.image), *((("initrd", self.initrd),) if self.initrd else ())):
+                path = Path(name)
+                if not path.is_file() or not path.stat().st_size:
+                    what = "a folder" if path.is_dir() else "an empty file" if path.is_file() else "no such file"
+                    raise UsageError(f"{key}: expected a file that QEMU can boot, found {what}: '{name}'")
+
+    def __init__(self, settings: Settings, lab: Lab) -> None:
+        self.settings = settings
+        self.lab = lab
+        self.grammar = self._grammar(settings)
+        self._spoken: _Spoken | None = None
+
+    @staticmethod
+    def _grammar(settings: Settings) -> grammar.Grammar:
+        found = _grammar(settings.grammar)
+        return msgspec.structs.replace(found, names=found.names | settings.names)
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[_Speaking]:
+        """Nothing runs before a question is asked."""
+        self.machine.refuse_no_kernel()
+        yield _Speaking(self)
+
+    # ---- the machine ----
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """What the emulator plays. Raises NotSupported where it is not installed."""
+        found = emulated_by(self.settings.emulator or X86_64.emulator)
+        emulator_version(found)
+        return found
+
+    @cached_property
+    def machine(self) -> Appliance:
+        """With the accelerator that works. Raises NotSupported where KVM was demanded and does not."""
+        emulated = self._emulated
+        return emulated if self.kvm_trouble else emulated.with_kvm()
+
+    @cached_property
+    def _emulated(self) -> Appliance:
+        hardware = self.settings.hardware(self.architecture)
+        if self.settings.forward:
+            hardware = msgspec.structs.replace(hardware, network=True)
+        return Appliance(
+            **msgspec.structs.asdict(hardware),
+            image=Path(self.settings.image).absolute(),
+            initrd=Path(self.settings.initrd).absolute() if self.settings.initrd else None,
+            arguments=self.settings.arguments,
+            reboot=self.settings.reboot,
+        )
+
+    @cached_property
+    def kvm_trouble(self) -> str:
+        """Why KVM is not used; empty if it is."""
+        return self.settings.kvm_trouble(
+            lambda: console.kvm_verdict(self._emulated, supervisor=self.lab.probe, cache=self.lab.cache)
+        )
+
+    # ---- what it says ----
+
+    def facts(self) -> Facts:
+        """From one start in which it runs all that it has, so that its clock is seen for as long as can be."""
+        self.machine.refuse_no_kernel()
+        spoken = self._boot("", timeout_s=float(self.settings.timeout))
+        heard, ended = _judged_by(spoken.recordings[0], self.settings)
+        said = transcript.described(
+            heard,
+            ended=ended,
+            grammar=self.grammar,
+            token=spoken.token,
+            tolerate=self.settings.tolerate,
+            exact=self.settings.exact,
+        )
+        self._refuse_reset(spoken)
+        trouble = self.kvm_trouble if self.machine.accel == "tcg" else ""
+        return {
+            "machine": self.machine.facts(accel_reason=trouble),
+            "system": self._booted() | self._labels(said) | {key: said[key] for key in said if key != "pace"},
+        }
+
+    def _booted(self) -> dict[str, str]:
+        settings, machine = self.settings, self.machine
+        words = " ".join(self._words("", "TOKEN"))
+        found = {
+            "kind": "kernel",
+            "image_sha256": _sha256(machine.image),
+            "initrd_sha256": _sha256(machine.initrd) if machine.initrd else "",
+            "command": " ".join(machine.described().command(monitor="FD", arguments=words)),
+            "start": "cold",
+            "ends": settings.ends,
+            "shared": "one start for each block" if settings.shared else "",
+            "tolerated": "; ".join(settings.tolerate),
+        }
+        return {fact: value for fact, value in found.items() if value}
+
+    def _labels(self, said: dict[str, str]) -> dict[str, str]:
+        """What every report has to say of it beside its name."""
+        stated = said.get("stated_build", "")
+        build = self.settings.build or ("" if stated in _RELEASE else stated)
+        found = {
+            "build_label": f"{build} build" if build else "",
+            "tolerate_label": f"tolerates {len(self.settings.tolerate)} kinds of complaints"
+            if self.settings.tolerate
+            else "",
+            "freshness_label": "" if said.get("freshness") == "token" else "freshness of its transcripts not shown",
+        }
+        return {fact: value for fact, value in found.items() if value}
+
+    def report(self, name: str, *, timeout_s: float) -> Reported:
+        """What it says of our benchmark `name`. Raises InvocationError."""
+        spoken = self._asked(name, min(timeout_s, float(self.settings.timeout)))
+        heard, ended = _judged_by(spoken.recordings[0], self.settings)
+        found = transcript.read(
+            heard,
+            name,
+            ended=ended,
+            grammar=self.grammar,
+            token=spoken.token,
+            tolerate=self.settings.tolerate,
+            exact=self.settings.exact,
+        )
+        self._refuse_reset(spoken)
+        if difference := _difference(spoken.recordings, self.grammar):
+            raise LabInvalid(f"two exact runs do not agree: {difference}")
+        leads = ", ".join(f"{ports.ADDRESS}:{ours} to {theirs}" for theirs, ours in spoken.recordings[0].leads.items())
+        known = {"protocol.ended": ended.how} | ({"protocol.ports": leads} if leads else {})
+        return msgspec.structs.replace(found, evidence=found.evidence | known)
+
+    def _asked(self, name: str, timeout_s: float) -> _Spoken:
+        """A start that has not answered this question yet; what it said is kept with each that it answers."""
+        if not self.settings.shared:
+            return self._boot(name, timeout_s=timeout_s)
+        if self._spoken is None or name in self._spoken.answered:
+            self._spoken = None  # also where the next start fails
+            self._spoken = self._boot("", timeout_s=timeout_s)
+        else:
+            self._log(self._spoken.recordings)
+        self._spoken.answered.add(name)
+        return self._spoken
+
+    def _boot(self, name: str, *, timeout_s: float) -> _Spoken:
+        """One start, or the two of exact mode, side by side, with the same words."""
+        token = secrets.token_hex(8) if self.settings.select else ""
+        once = partial(
+            console.record,
+            self.machine,
+            self._patience(timeout_s),
+            supervisor=self.lab.probe,
+            arguments=" ".join(self._words(name, token)),
+            forward=self.settings.forward,
+            records=self.lab.cache / "ports",
+        )
+        if self.settings.exact:
+            with ThreadPoolExecutor(2) as pool:
+                runs = [pool.submit(once) for _ in range(2)]
+                recordings = tuple(each.result() for each in runs)
+        else:
+            recordings = (once(),)
+        self._log(recordings)
+        return _Spoken(recordings, token)
+
+    def _words(self, name: str, token: str) -> list[str]:
+        """What is added to its command line; a name is one of its own."""
+        if not self.settings.select:
+            return []
+        return [f"bp.token={token}", *([f"bp.run={self.grammar.names.get(name, name)}"] if name else [])]
+
+    def _patience(self, timeout_s: float) -> console.Patience:
+        return console.Patience(
+            timeout_s=timeout_s,
+            linger_s=float(self.settings.linger) if self.settings.ends == "line" else None,
+            exit_status=self.settings.exit_status,
+            is_over=lambda text: transcript.is_over(text, self.grammar),
+        )
+
+    def _log(self, recordings: Sequence[console.Recording]) -> None:
+        for recording in recordings:
+            self.lab.log("console", recording.text)
+
+    def _refuse_reset(self, spoken: _Spoken) -> None:
+        """A number and then a crash is a crash."""
+        for recording in spoken.recordings:
+            if recording.was_reset:
+                raise TargetFailed(f"{recording.complaint}, after its transcript was whole")
+
+
+def _grammar(value: object) -> grammar.Grammar:
+    if value != "benchproof":
+        raise UsageError(f"grammar: expected 'benchproof', found {value!r}")
+    return grammar.OWN
+
+
+def _judged_by(recording: console.Recording, settings: Kernel.Settings) -> tuple[Heard, Ended]:
+    expected = settings.exit_status if _is_debug_exit(recording, settings) else 0
+    ended = Ended(
+        how=recording.how,
+        exit_status=recording.exit_status,
+        expected_status=expected,
+        complaint=recording.complaint,
+        at_ns=recording.at_ns,
+    )
+    return Heard(recording.text, recording.arrivals), ended
+
+
+def _is_debug_exit(recording: console.Recording, settings: Kernel.Settings) -> bool:
+    """Whether the machine was to end with a status of its own; one that may end as it likes can do so or power off."""
+    return settings.ends == "debug-exit" or (settings.ends == "line" and recording.how == "debug-exit")
+
+
+def _difference(recordings: Sequence[console.Recording], spoken: grammar.Grammar) -> str:
+    """Where the lines of an exact pair first differ, both sides; empty if they agree in every byte."""
+    sides = [_protocol_lines(each.text, spoken) for each in recordings]
+    for lines in zip_longest(*sides, fillvalue=b"nothing"):
+        if len(set(lines)) > 1:
+            return " and ".join(line[:120].decode(errors="replace") for line in lines)
+    return ""
+
+
+def _protocol_lines(text: bytes, spoken: grammar.Grammar) -> list[bytes]:
+    """Of our own protocol its lines alone; of a dialect every line, since any may be one."""
+    lines = text.splitlines()
+    return lines if spoken.dialect else [line for line in lines if line.startswith(_MARK)]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
