@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from benchproof import __version__, matrices, plan, report, runner
+from benchproof import __version__, matrices, plan, references, report, runner
 from benchproof.analysis import calibrate
 from benchproof.analysis.calibrate import Calibration
 from benchproof.analysis.compare import STANDARD
@@ -102,7 +102,7 @@ def study_document(
 ) -> dict[str, Any]:
     """The plan of an A/A study: one target under several names, everything else as the plan has it."""
     names = copies_of(target, copies)
-    table = matrices.expanded(document["targets"], "the plan")[0][target]
+    table = references.resolved(matrices.expanded(document["targets"], "the plan")[0], "the plan")[target]
     settings = {key: value for key, value in document.get("run", {}).items() if key not in {"until_decided", "looks"}}
     suites = dict(document.get("suites", {})) or {"primitive": {"benchmarks": ["primitive"]}}
     if injected:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from benchproof import matrices
+from benchproof import matrices, references
 from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
 from benchproof.analysis.invocations import INJECTIONS, Question, question
@@ -173,6 +173,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
     """
     refuse_unknown(document, ["targets", "suites", "run", "gates", "external"], where)
     targets, grouped = matrices.expanded(table_of(document, "targets", where), where)
+    targets = references.resolved(targets, where)
     suites = table_of(document, "suites", where)
     run_table = table_of(document, "run", where) | changes
     if isinstance(run_table.get("vary"), str):
@@ -188,16 +189,16 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
     settings = msgspec.structs.replace(settings, seed=seed)
     benchmarks = _benchmarks(suites, settings, where)
     read = {name: _target(name, table, where, recorded=recorded) for name, table in targets.items()}
-    references = _references(targets, where)
+    referred = _references(targets, where)
     known = _known(benchmarks, exact=any(getattr(each, "exact", False) for _, each in read.values()))
     return Plan(
         document=document | {"run": _plain(settings)},
         targets=read,
-        references=references,
+        references=referred,
         cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
         run=settings,
         seed=seed,
-        gates=tuple(_gates(table_of(document, "gates", where), references, known, where, grouped)),
+        gates=tuple(_gates(table_of(document, "gates", where), referred, known, where, grouped)),
         matrices=grouped,
         published=published_of(table_of(document, "external", where), known, where),
     )
@@ -225,7 +226,7 @@ def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     Raises UsageError if there is none left.
     """
     targets = table_of(document, "targets", "the plan")
-    whole, _ = matrices.expanded(targets, "the plan")
+    whole = references.resolved(matrices.expanded(targets, "the plan")[0], "the plan")
     kinds = {name: _target(name, table, "the plan")[1] for name, table in whole.items()}
     can = {name for name, settings in kinds.items() if hasattr(settings, "exact")}
     able = {name: targets[name] | {"exact": True} for name in targets if matrices.is_of(name, can)}
@@ -246,8 +247,10 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
     chosen = dict(document)
     if targets:
         tables = table_of(document, "targets", "the plan")
-        chosen["targets"] = matrices.chosen(tables, targets, "the plan")
-        targets = (*matrices.expanded(chosen["targets"], "the plan")[0], *chosen["targets"])
+        asked = references.written(targets, matrices.expanded(tables, "the plan")[0], "the plan")
+        chosen["targets"] = matrices.chosen(tables, asked, "the plan")
+        whole = references.resolved(matrices.expanded(chosen["targets"], "the plan")[0], "the plan")
+        targets = (*whole, *chosen["targets"])
     if benchmarks:
         chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
         chosen["external"] = of_benchmarks(table_of(document, "external", "the plan"))
@@ -276,7 +279,7 @@ def _target(name: str, table: Any, where: str, *, recorded: bool = False) -> tup
     except UsageError as error:
         raise UsageError(f"{where}: kind: {error}") from error
     given = {key: value for key, value in table.items() if key not in {"kind", "reference"}}
-    settings = convert(given, kind.Settings, where, also=("kind", "reference"))
+    settings = convert(given, kind.Settings, where, also=("kind", "reference", references.LIKE))
     if not recorded and hasattr(settings, "refuse_missing"):
         try:
             settings.refuse_missing()

@@ -103,7 +103,7 @@ class Kernel:
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            _grammar(self.grammar)
+            grammar.of(self.grammar)
             faults.find(b"", self.tolerate)
             if not 0 <= self.exit_status <= 255:
                 raise UsageError(f"exit_status: expected 0 to 255, found {self.exit_status}")
@@ -128,7 +128,7 @@ class Kernel:
 
     @staticmethod
     def _grammar(settings: Settings) -> grammar.Grammar:
-        found = _grammar(settings.grammar)
+        found = grammar.of(settings.grammar)
         return msgspec.structs.replace(found, names=found.names | settings.names)
 
     @contextlib.contextmanager
@@ -300,12 +300,6 @@ class Kernel:
                 raise TargetFailed(f"{recording.complaint}, after its transcript was whole")
 
 
-def _grammar(value: object) -> grammar.Grammar:
-    if value != "benchproof":
-        raise UsageError(f"grammar: expected 'benchproof', found {value!r}")
-    return grammar.OWN
-
-
 def _judged_by(recording: console.Recording, settings: Kernel.Settings) -> tuple[Heard, Ended]:
     expected = settings.exit_status if _is_debug_exit(recording, settings) else 0
     ended = Ended(
@@ -335,7 +329,7 @@ def _difference(recordings: Sequence[console.Recording], spoken: grammar.Grammar
 def _protocol_lines(text: bytes, spoken: grammar.Grammar) -> list[bytes]:
     """Of our own protocol its lines alone; of a dialect every line, since any may be one."""
     lines = text.splitlines()
-    return lines if spoken.dialect else [line for line in lines if line.startswith(_MARK)]
+    return [line for line in lines if line.startswith(_MARK)] if spoken.is_own else lines
 
 
 def _sha256(path: Path) -> str:

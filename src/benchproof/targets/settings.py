@@ -98,3 +98,6 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if trouble and self.accel == "kvm":
             raise NotSupported(trouble, missing='a host where KVM boots guests, or accel = "tcg" in the plan')
         return trouble
+
+
+MACHINE = Plugged.__struct_fields__  # the keys of a plan that two targets on one machine share
