@@ -1,31 +1,31 @@
-"""The worked example of a kernel that measures itself: it boots, its figures pass, and each planted fault is noticed."""
+"""The worked example of a kernel that measures itself: it boots, its figures pass, each planted fault is noticed."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from benchproof import plan, runner
+from benchproof import runner
+from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import InvocationError
 from benchproof.model import Failed, Invalid, Outcome, Passed, Unsupported
 from benchproof.quantities import Duration
+from benchproof.tables import convert
 from benchproof.targets import KINDS
 from conftest import lab_in
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "bare-metal"
-PAGE = (ROOT / "docs" / "own-kernel.md").read_text()
-SILENT_S = 2.0  # for kernels that never end: all of it passes
+PLAN = tomllib.loads((EXAMPLE / "plan.toml").read_text())
+PATIENCE = Duration(2)  # with kernels that never end: all of it passes
 
-Measure = Callable[..., tuple[Outcome, dict[str, str]]]
-
-# what bp.fault= plants: the benchmark that is asked for, and the words that end it
+# what bp.fault= plants: the benchmark that is asked for, and the words that its outcome has
 FAILED = {
     "digest": ("hash.chunk", "digest: expected 5fce37f3129150ce"),
     "lost-completion": ("syscall.getpid", "completed: expected 14000, found 13986"),
@@ -35,19 +35,20 @@ FAILED = {
     "lost-wake": ("ipc.futex_pingpong", "panic: no task can run: a wake-up was lost"),
     "no-park": ("ipc.futex_pingpong", "round_trips: expected 3500, found 0"),
     "dirty-pages": ("memory.mmap_fault", "dirty_pages: expected 0, found"),
-    "kept-pages": ("memory.mmap_fault", "found 'memory.mmap_fault' wrong: memory was touched that nobody had given"),
+    "kept-pages": ("memory.mmap_fault", "'memory.mmap_fault' wrong: memory was touched that nobody had given"),
     "still-mapped": ("page.map_unmap", "gone: expected 3584, found"),
     "no-copy": ("memory.memcpy", "copies: expected 7, found 0"),
     "wrong-hz": ("syscall.getpid", "the clock runs ahead"),
     "panic": ("syscall.getpid", "the system failed: line 5, byte"),
-    "triple-fault": ("syscall.getpid", "the machine ended"),
-    "endless": ("syscall.getpid", "prints for ever"),
+    "triple-fault": ("syscall.getpid", "the last of it: line 4, byte"),
+    "endless": ("syscall.getpid", "it prints for ever"),
     "silent": ("syscall.getpid", "it ran out of time, silent for"),
     "mute": ("syscall.getpid", "the system did not start: it never printed '@bp begin'"),
     "other-token": ("syscall.getpid", "the transcript is that of another start: expected token="),
     "crash-after-end": ("syscall.getpid", "panic: unhandled exception 14"),
     "hang-after-end": ("syscall.getpid", "the system did not end although its transcript is whole"),
     "exit-status": ("syscall.getpid", "the machine ended with exit status 7, expected 33"),
+    "unheard-of": ("syscall.getpid", "panic: bp.fault=unheard-of: there is no such fault"),
 }
 INVALID = {
     "stopped-clock": ("syscall.getpid", "expected an operation or more, in more than no time at all"),
@@ -56,3 +57,111 @@ INVALID = {
     "no-trailer": ("syscall.getpid", "the transcript is cut: expected '@bp end' after"),
 }
 NEVER_ENDS = {"endless", "silent", "mute", "hang-after-end"}
+
+
+def questions() -> dict[str, Any]:
+    """Every benchmark of the plan, by the kernel's name of it."""
+    found = {}
+    for item in PLAN["suites"]["both"]["benchmarks"] + PLAN["suites"]["own"]["benchmarks"]:
+        table = {"name": item} if isinstance(item, str) else dict(item)
+        name = table.pop("name")
+        found[table.get("what", name)] = convert(table, BENCHMARKS.load(name), name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bare-metal")
+    subprocess.run(["make", "-s", "-C", EXAMPLE, f"OUT={folder}"], check=True, timeout=120)
+    return folder / "kernel.elf"
+
+
+@pytest.fixture
+def ask(image, host_probe, tmp_path):
+    """One invocation of one of the plan's benchmarks: its outcome, its evidence, its consoles."""
+
+    def asked(what: str, arguments: str = "bp.samples=2", timeout=None, **settings) -> tuple[Outcome, dict, list[str]]:
+        lab = lab_in(tmp_path / "scratch", host_probe.path)
+        kind = KINDS.load("kernel")
+        words = {"image": str(image), "ends": "debug-exit", "accel": "tcg", "arguments": arguments} | settings
+        target = kind(convert(words, kind.Settings, "kernel"), lab)
+        benchmark = questions()[what]
+        benchmark = msgspec.structs.replace(benchmark, timeout=timeout) if timeout else benchmark
+        try:
+            observation = benchmark.run(target)
+        except InvocationError as error:
+            return runner.outcome_of(error), {}, texts(lab)
+        return runner.judge(benchmark, observation), dict(observation.evidence), texts(lab)
+
+    return asked
+
+
+def texts(lab: Any) -> list[str]:
+    return [content.decode() for _, content in lab.logs]
+
+
+@pytest.mark.parametrize("what", [name for name in questions() if not name.startswith("process.")])
+def test_each_primitive_passes_with_its_evidence(what, ask):
+    outcome, evidence, _ = ask(what)
+    assert isinstance(outcome, Passed), outcome
+    (measurement,) = outcome.measurements
+    assert len(measurement.samples) == 2
+    assert len(measurement.warmups) == 5
+    assert evidence["protocol.freshness"] == "token"
+    assert evidence["mechanism"]
+
+
+def test_what_the_kernel_has_not_is_unsupported_in_its_own_words(ask):
+    outcome, *_ = ask("process.fork_exec")
+    assert isinstance(outcome, Unsupported)
+    assert "there are no programs to start" in outcome.reason
+
+
+@pytest.mark.parametrize("fault", FAILED)
+def test_a_fault_of_the_kernel_is_a_failure_and_says_which(fault, ask):
+    what, words = FAILED[fault]
+    outcome, *_ = ask(what, f"bp.samples=2 bp.fault={fault}", PATIENCE if fault in NEVER_ENDS else None)
+    assert isinstance(outcome, Failed), outcome
+    assert words in " ".join(outcome.violations)
+
+
+@pytest.mark.parametrize("fault", INVALID)
+def test_a_transcript_that_cannot_be_relied_on_is_invalid(fault, ask):
+    what, words = INVALID[fault]
+    outcome, *_ = ask(what, f"bp.samples=2 bp.fault={fault}")
+    assert isinstance(outcome, Invalid), outcome
+    assert words in outcome.reason
+
+
+@pytest.mark.parametrize("what", [name for name in questions() if not name.startswith(("process.", "timer."))])
+def test_a_benchmark_that_does_nothing_passes_no_oracle(what, ask):
+    """Samples that take time and do no work: what is missed is the work itself."""
+    outcome, *_ = ask(what, "bp.samples=2 bp.fault=no-work")
+    assert isinstance(outcome, Failed), outcome
+    assert re.search(r": expected [1-9]\d*, found 0", " ".join(outcome.violations))
+
+
+def test_every_fault_that_the_kernel_knows_is_tried_here():
+    planted = set(re.findall(r'same\(name, "([a-z-]+)"\)', (EXAMPLE / "faults.c").read_text()))
+    assert planted | {"unheard-of"} == FAILED.keys() | INVALID.keys() | {"no-work"}
+
+
+def test_in_exact_mode_two_starts_give_the_same_figures_and_booting_takes_less_than_100_ms_of_the_guest(ask):
+    found = [ask("ring.nop", "bp.samples=3", exact=True) for _ in range(2)]
+    figures = [outcome.measurements for outcome, *_ in found]
+    assert figures[0] == figures[1]
+    assert figures[0][0].unit == "instructions"
+    booting_us = [int(re.search(r"(\d+) us since the first", text)[1]) for *_, each in found for text in each]
+    assert len(set(booting_us)) == 1  # of four starts: the guest's time is its count of instructions
+    assert booting_us[0] < 100_000
+
+
+def test_it_boots_on_a_machine_without_a_bios_too(ask):
+    outcome, *_ = ask("timer.wake", machine="microvm")
+    assert isinstance(outcome, Passed), outcome
+
+
+def test_a_value_on_the_command_line_that_makes_no_sense_ends_it(ask):
+    outcome, *_ = ask("ring.nop", "bp.samples=many")
+    assert isinstance(outcome, Failed)
+    assert "bp.samples=many is no number" in outcome.violations[0]
