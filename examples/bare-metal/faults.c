@@ -99,7 +99,7 @@ void plant(const char *name)
     else if (same(name, "no-copy")) copier = copy_nothing;
     else if (same(name, "no-work")) sample_all(sample_idle);
     else if (same(name, "stopped-clock")) sample_all(sample_stopped);
-    else if (same(name, "wrong-hz")) hz /= 100;
+    else if (same(name, "wrong-hz")) hz /= 1000;
     else if (same(name, "panic")) sample_all(sample_panic);
     else if (same(name, "triple-fault")) sample_all(sample_triple_fault);
     else if (same(name, "endless")) sample_all(sample_endless);

@@ -136,7 +136,8 @@ class _Ear:
         self._monitor = monitor
         self._patience = patience
         self._text = bytearray()
-        self._arrivals: list[tuple[int, int]] = []
+        # an empty piece: all is said after it, so that a clock that runs ahead is found from the first line on
+        self._arrivals = [(0, time.monotonic_ns())]
         self._group_ns = 0  # when the first piece of the last group came
         self._complaints = bytearray()
 
@@ -174,7 +175,7 @@ class _Ear:
     def _note_arrival(self) -> None:
         """Its latest moment stands for a group, so that no byte is said to have come before it did."""
         now_ns = time.monotonic_ns()
-        if self._arrivals and now_ns - self._group_ns < _MERGED_NS:
+        if self._group_ns and now_ns - self._group_ns < _MERGED_NS:
             self._arrivals[-1] = (self._arrivals[-1][0], now_ns)
         else:
             self._group_ns = now_ns
