@@ -43,7 +43,7 @@ _FAULT = re.compile(
     r"|stack smashing detected|UBSAN: |KASAN: "
 )
 _WARNING = re.compile(
-    rf"{_STAMP}(?:\[[^\]]{{1,30}}\] ?)?WARNING: |\bTainted: [GL ]{{0,40}}[A-FH-KM-Z]|taint(?:s|ing) kernel"
+    rf"^ {{0,8}}{_STAMP}(?:\[[^\]]{{1,30}}\] ?)?WARNING: |\bTainted: [GL ]{{0,40}}[A-FH-KM-Z]|taint(?:s|ing) kernel"
     r"|due to kernel taint"
 )
 _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
