@@ -22,7 +22,7 @@ ROWS = (
     ("oracles", "authority", "probe", "guest", "envelope", "analysis", "protocol"),
     ("targets", "benchmarks", "importers", "reporters", "store"),
     ("document", "tables"),
-    ("policy", "matrices", "references"),
+    ("policy", "matrices", "references", "suites"),
     ("external",),
     ("plan", "foreign"),
     ("report", "history"),

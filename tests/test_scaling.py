@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from benchproof.analysis import scaling, usl, widths
 from benchproof.analysis.matrix import Report
 from benchproof.analysis.scaling import Cpus, Point, Series
-from benchproof.model import Failed, Measurement, Passed, Result
+from benchproof.model import Failed, Measurement, Passed, Result, Unsupported
 from benchproof.reporters import FORMATS
 from exports import report
 
@@ -354,6 +354,40 @@ def test_targets_that_differ_in_vcpus_alone_are_one_system():
     assert whole.status == "Comparison run retained"
     assert "the host is itself virtual: no proof for hardware" in whole.notes
     assert found["smp2"].status == "retained; smp4 functional-only oversubscription"
+
+
+def test_targets_of_one_matrix_go_by_its_name_and_none_of_them_stands_there_with_one_width():
+    targets = {f"linux/vcpus={n}": ("qemu", {"kernel": "linux", "vcpus": n}) for n in (1, 2, 4)}
+    systems = widths.systems(targets, {}, [])
+    assert systems[-1].name == "linux"
+    results = run_of(tuple(targets), (1, 2, 4))
+    wide = [each for each in results if each.parameters["width"] > int(each.target[-1])]
+    results = [
+        msgspec.structs.replace(each, outcome=Unsupported("2 workers on 1 CPUs")) if each in wide else each
+        for each in results
+    ]
+    found = widths.rows(cases_of(results), results, systems)
+    assert [(row.system, row.targets) for row in found] == [
+        ("linux/vcpus=2", ("linux/vcpus=2",)),
+        ("linux/vcpus=4", ("linux/vcpus=4",)),
+        ("linux", tuple(targets)),
+    ]
+    assert {row.benchmark for row in found} == {"scaling.primes"}
+
+
+def test_a_width_that_nothing_could_do_has_no_column():
+    results = run_of(sizes=(1, 2, 4, 8))
+    results = [
+        msgspec.structs.replace(each, outcome=Unsupported("8 workers on 4 CPUs"))
+        if each.parameters["width"] == 8
+        else each
+        for each in results
+    ]
+    found = widths.rows(cases_of(results), results, [system_of()])
+    text = FORMATS.load("markdown")(msgspec.structs.replace(report(), scaling=found))
+    assert "smp4 median" in text
+    assert "smp8 median" not in text
+    assert "smp8: unsupported" in text
 
 
 def test_other_benchmarks_make_no_table():

@@ -24,6 +24,7 @@ from benchproof.model import Benchmark, Better, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
 from benchproof.policy import Known, benchmark_of, gates_of
 from benchproof.quantities import Duration, Share
+from benchproof.suites import benchmarks_of
 from benchproof.tables import convert, refuse_unknown, table_of
 from benchproof.targets import KINDS
 
@@ -305,9 +306,7 @@ def _references(targets: dict[str, Any], where: str) -> dict[str, str]:
 
 
 def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[Benchmark]:
-    items = [pair for name, table in suites.items() for pair in _suite(name, table, where)]
-    items = items or [(f"{where}: suites.primitive", name) for name in SUITES["primitive"]]
-    chosen = [_benchmark(item, at) for at, item in items]
+    chosen = benchmarks_of(suites, where)
     chosen = [benchmark.quick() for benchmark in chosen] if settings.quick else chosen
     return list(
         {
@@ -347,33 +346,6 @@ def _known(benchmarks: Sequence[Benchmark], *, exact: bool) -> Known:
             if exact:
                 metrics[f"{stem}.instructions"] = ("instructions", "lower")
     return known
-
-
-def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
-    where = f"{where}: suites.{name}"
-    if not isinstance(table, dict):
-        raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {table!r}")
-    refuse_unknown(table, ["benchmarks"], where)
-    if not isinstance(table.get("benchmarks"), list) or not table["benchmarks"]:
-        found = repr(table["benchmarks"]) if "benchmarks" in table else "nothing"
-        raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {found}")
-    for item in table["benchmarks"]:
-        yield from (
-            ((where, inner) for inner in SUITES.get(item, (item,))) if isinstance(item, str) else [(where, item)]
-        )
-
-
-def _benchmark(item: Any, where: str) -> Benchmark:
-    table = {"name": item} if isinstance(item, str) else item
-    if not isinstance(table, dict) or not isinstance(table.get("name"), str):
-        raise UsageError(f"{where}: benchmarks: expected a name or a table with a name, found {item!r}")
-    try:
-        kind = BENCHMARKS.load(table["name"])
-    except UsageError as error:
-        raise UsageError(f"{where}: benchmarks: {error}") from error
-    parameters = {key: value for key, value in table.items() if key != "name"}
-    benchmark: Benchmark = convert(parameters, kind, f"{where}: {table['name']}")
-    return benchmark
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

@@ -58,10 +58,16 @@ class _GateTable(Frozen, frozen=True, forbid_unknown_fields=True):
     bands: dict[str, Any] | None = None
     require: str | None = None
     least: int = 1
+    width: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= MOST:
             raise ValueError(f"least: expected 1 to {MOST}, found {self.least}")
+        if (self.statistic == "speedup") != (self.width is not None):
+            what = "none" if self.width is None else f"{self.width} without that"
+            raise ValueError(f'width: expected one such as 2 beside statistic = "speedup" alone, found {what}')
+        if self.width is not None and self.width < 2:
+            raise ValueError(f"width: expected 2 or more, found {self.width}: a speed-up is from one worker to so many")
 
 
 def load(path: Path) -> Policy:
@@ -141,7 +147,9 @@ def _gate(key: str, name: str, read: _GateTable, metrics: Metrics, where: str, b
     is_ratio = read.statistic == "ratio"
     if read.baseline is not None and not is_ratio:
         raise UsageError(f'{where}: baseline: expected statistic = "ratio" beside it, found {read.statistic!r}')
-    if limit is not None and is_ratio:
+    if limit is not None and read.statistic == "speedup":
+        _refuse_bad_speedup(limit, where)
+    elif limit is not None and is_ratio:
         _refuse_bad_ratio(limit, meant, name, where)
     elif limit is not None:
         _refuse_wrong_unit(limit, meant, name, f"{where}: limit")
@@ -159,6 +167,7 @@ def _gate(key: str, name: str, read: _GateTable, metrics: Metrics, where: str, b
         bands=table,
         require=read.require,
         least=read.least,
+        width=read.width,
     )
 
 
@@ -226,6 +235,11 @@ def _refuse_bad_ratio(limit: Limit, metrics: Metrics, name: str, where: str) -> 
     if problems and all(problems.values()):
         metric, problem = next(iter(problems.items()))
         raise UsageError(f"{where}: limit: of {_quantity(metric, name)} {problem}")
+
+
+def _refuse_bad_speedup(limit: Limit, where: str) -> None:
+    if limit.word or not limit.comparison.startswith(">"):
+        raise UsageError(f"{where}: limit: expected a speed-up such as '>= 1.6', found '{limit.text}'")
 
 
 def _refuse_wrong_unit(limit: Limit, metrics: Metrics, name: str, where: str) -> None:

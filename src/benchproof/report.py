@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from benchproof import envelope, foreign
-from benchproof.analysis import calibrate, gate, invocations, matrix, relative, widths
+from benchproof.analysis import calibrate, gate, invocations, matrix, relative, speedup, widths
 from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
@@ -107,14 +107,16 @@ def judged(run: Run, found: Report, gates: Iterable[Gate], ratios: Ratios) -> tu
     tiers = {(row.benchmark, target): row.tier for row in found.rows for target in row.cells}
     parameters = {invocations.question(row.benchmark, row.parameters): row.parameters for row in found.rows}
     due = _of_a_file(results) if foreign.origin_of(run) else _of_a_plan(found)
-    return gate.judge(
+    gates, complete = tuple(gates), run.manifest.state == "complete"
+    on_cases = gate.judge(
         gates,
         [(target, asked[0], parameters[asked], tiers[asked[0], target]) for asked, target in due],
         results,
         blocks=due,
         ratios=ratios,
-        complete=run.manifest.state == "complete",
+        complete=complete,
     )
+    return (*on_cases, *speedup.judge(gates, found.scaling, complete=complete))
 
 
 def _of_a_plan(found: Report) -> dict[Asked, int]:

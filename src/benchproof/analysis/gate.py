@@ -22,7 +22,7 @@ from benchproof.analysis.limit import Limit
 from benchproof.analysis.stats import Interval
 from benchproof.model import Better, Frozen, Measurement, Passed, Result
 
-Statistic = Literal["min", "median", "mean", "p90", "p95", "p99", "p99.9", "max", "ratio"]
+Statistic = Literal["min", "median", "mean", "p90", "p95", "p99", "p99.9", "max", "ratio", "speedup"]
 Mode = Literal["gate", "review", "off"]
 Verdict = Literal["met", "not met", "undecided", "review", "off"]
 REFERENCE = "reference"  # as a baseline: the target that the plan names, measured in the same blocks
@@ -42,6 +42,7 @@ class Gate(Frozen, frozen=True, kw_only=True):
     bands: tuple[Band, ...] = ()
     require: str | None = None  # the worst band that meets the gate
     least: int = 1  # invocations, of a ratio pairs; with fewer there is no answer
+    width: int | None = None  # of a speed-up: from one worker to so many
 
 
 class Pair(Frozen, frozen=True, kw_only=True):
@@ -93,6 +94,7 @@ def judge(
     found = (
         _verdict(gate, target, parameters, evidence, _of(ratios, gate, target, asked))
         for gate in gates
+        if gate.statistic != "speedup"  # of several cases together: see speedup.py
         for target, benchmark, parameters, _ in cases
         if benchmark == gate.benchmark and gate.target in {None, target}
         for asked in [invocations.question(benchmark, parameters)]
@@ -126,7 +128,7 @@ def disappeared(gate: Gate, target: str, parameters: Mapping[str, object], reaso
         n=0,
         figure=None,
         margin=None,
-        verdict=_word(gate.mode, met=False),
+        verdict=word(gate.mode, met=False),
         reason=f"disappeared: {reason}",
     )
 
@@ -189,7 +191,7 @@ def _verdict(
         n=invocations.statuses(evidence.results)["passed"],
         figure=found.figure,
         margin=found.margin,
-        verdict=_word("review" if found.review and gate.mode == "gate" else gate.mode, met=found.met),
+        verdict=word("review" if found.review and gate.mode == "gate" else gate.mode, met=found.met),
         reason=found.reason,
         interval=found.interval,
         base=pair.base if pair else "",
@@ -198,7 +200,8 @@ def _verdict(
     )
 
 
-def _word(mode: Mode, *, met: bool | None) -> Verdict:
+def word(mode: Mode, *, met: bool | None) -> Verdict:
+    """The verdict; `met` is None where the evidence does not say."""
     if mode == "off":
         return "off"
     if met:

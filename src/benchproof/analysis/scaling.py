@@ -89,6 +89,8 @@ class ScalingRow(Frozen, frozen=True, kw_only=True):
     cpu_set: str
     law: Law | None = None
     no_law: str = ""
+    benchmark: str = ""
+    targets: tuple[str, ...] = ()  # whose invocations these are
     notes: tuple[str, ...] = ()
 
     @property

@@ -75,9 +75,17 @@ def rows(cases: Iterable[Case], results: Sequence[Result], systems: Sequence[Sys
     for name, workload in zip(names, workloads, strict=True):
         for system in systems:
             seen = _seen(workload, system)
-            if len(seen) > 1:
-                found += _lines(name, system, seen)
+            if len(seen) > 1 and not _is_a_part(system, systems, seen):
+                whose = {"benchmark": workload.benchmark, "targets": tuple(system.targets.values())}
+                found += [msgspec.structs.replace(line, **whose) for line in _lines(name, system, seen)]
     return tuple(found)
+
+
+def _is_a_part(system: System, systems: Sequence[System], seen: Mapping[int, Sequence[Result]]) -> bool:
+    """Whether this target can do one width alone, and stands in a line with others that differ in their vCPUs."""
+    able = [width for width, results in seen.items() if invocations.status(results) != "unsupported"]
+    own = set(system.targets.values())
+    return len(able) < 2 and any(own < set(other.targets.values()) for other in systems)
 
 
 def _workloads(cases: Iterable[Case], last: Mapping[Question, _ByTarget]) -> list[_Workload]:
@@ -222,7 +230,13 @@ def systems(
             alike.setdefault((kind, msgspec.json.encode(plain, order="sorted")), {})[vcpus] = name
         found.append(_system(name, {vcpus: name}, envelopes, comparisons))
     groups = [group for group in alike.values() if len(group) > 1]
-    return found + [_system(", ".join(group.values()), group, envelopes, comparisons) for group in groups]
+    return found + [_system(_group_name(group), group, envelopes, comparisons) for group in groups]
+
+
+def _group_name(group: Mapping[int, str]) -> str:
+    """That of the matrix, where the targets are of one."""
+    names = {target.replace(f"/vcpus={vcpus}", "") for vcpus, target in group.items()}
+    return names.pop() if len(names) == 1 else ", ".join(group.values())
 
 
 def _without_vcpus(settings: object) -> tuple[object, int]:

@@ -70,3 +70,4 @@ SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
     for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged")
 }
+SWEEPS: dict[str, dict[str, list[int]]] = {"scaling": {"width": [1, 2, 4, 8]}}  # what a suite asks of each of its own

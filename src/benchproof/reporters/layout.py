@@ -232,6 +232,8 @@ def _gate_statistic(verdict: GateVerdict) -> str:
     gate = verdict.gate
     if gate.baseline is not None:
         return f"ratio to {verdict.base or gate.baseline}"
+    if gate.width is not None:
+        return f"speed-up 1 to {gate.width}"
     return "median, p95" if gate.bands else gate.statistic or "must pass"
 
 

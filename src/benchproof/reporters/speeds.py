@@ -19,7 +19,7 @@ LEGEND = (
 
 
 def head(report: Report) -> tuple[str, ...]:
-    """The columns: a median for every width that any row has, and a speed-up for all but the first."""
+    """The columns: a median for every width that any row could do, and a speed-up for all but the first."""
     widths = _widths(report)
     medians = (f"smp{width} median" for width in widths)
     speedups = (f"1-to-{width} speedup" for width in widths if width > 1)
@@ -27,7 +27,7 @@ def head(report: Report) -> tuple[str, ...]:
 
 
 def _widths(report: Report) -> list[int]:
-    return sorted({1} | {step.width for row in report.scaling for step in row.steps})
+    return sorted({1} | {step.width for row in report.scaling for step in row.steps if step.status != "unsupported"})
 
 
 def texts(row: ScalingRow, report: Report) -> tuple[str, ...]:

@@ -1,0 +1,83 @@
+"""The `[suites]` tables of a plan: which benchmarks are asked, with which parameters.
+
+An item is a benchmark's name, a suite's, or a table with a name and parameters. A list for a parameter that takes one
+value asks for each of them: `{ name = "scaling.primes", width = [1, 2, 4] }`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from benchproof.benchmarks import BENCHMARKS, SUITES, SWEEPS
+from benchproof.errors import UsageError
+from benchproof.model import Benchmark
+from benchproof.tables import convert, refuse_unknown
+
+_MOST = 64  # cases of one item
+
+
+def benchmarks_of(suites: dict[str, Any], where: str) -> list[Benchmark]:
+    """All that the tables ask, in their order; the primitive suite where there are none. Raises UsageError."""
+    items = [pair for name, table in suites.items() for pair in _suite(name, table, where)]
+    items = items or [(f"{where}: suites.primitive", name) for name in SUITES["primitive"]]
+    return [each for at, item in items for each in _benchmarks(item, at)]
+
+
+def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
+    where = f"{where}: suites.{name}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {table!r}")
+    refuse_unknown(table, ["benchmarks"], where)
+    if not isinstance(table.get("benchmarks"), list) or not table["benchmarks"]:
+        found = repr(table["benchmarks"]) if "benchmarks" in table else "nothing"
+        raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {found}")
+    for item in table["benchmarks"]:
+        yield from ((where, each) for each in _items(item))
+
+
+def _items(item: Any) -> list[Any]:
+    """A suite is its benchmarks, each with what the suite asks of it."""
+    if not isinstance(item, str) or item not in SUITES:
+        return [item]
+    return [{"name": name} | SWEEPS.get(item, {}) for name in SUITES[item]]
+
+
+def _benchmarks(item: Any, where: str) -> Iterator[Benchmark]:
+    table = {"name": item} if isinstance(item, str) else item
+    if not isinstance(table, dict) or not isinstance(table.get("name"), str):
+        raise UsageError(f"{where}: benchmarks: expected a name or a table with a name, found {item!r}")
+    try:
+        kind = BENCHMARKS.load(table["name"])
+    except UsageError as error:
+        raise UsageError(f"{where}: benchmarks: {error}") from error
+    given = {key: value for key, value in table.items() if key != "name"}
+    where = f"{where}: {table['name']}"
+    for parameters in _each(given, kind, where):
+        benchmark: Benchmark = convert(parameters, kind, where)
+        yield benchmark
+
+
+def _each(given: dict[str, Any], kind: type, where: str) -> Iterator[dict[str, Any]]:
+    """The parameters, once for each combination of those that are lists and would be one value."""
+    plain = {field.name for field in msgspec.structs.fields(kind) if not _takes_many(field.type)}
+    lists = {key: value for key, value in given.items() if key in plain and isinstance(value, list)}
+    many = 1
+    for key, values in lists.items():
+        if not values:
+            raise UsageError(f"{where}: {key}: expected a value, or a list of at least one, found []")
+        many *= len(values)
+    if many > _MOST:
+        raise UsageError(f"{where}: expected lists that make up to {_MOST} cases, found {many}")
+    for combination in itertools.product(*lists.values()):
+        yield given | dict(zip(lists, combination, strict=True))
+
+
+def _takes_many(kind: Any) -> bool:
+    """Whether a list is one value of such a type."""
+    return (
+        kind is Any or get_origin(kind) in {list, tuple, set, frozenset, dict} or any(map(_takes_many, get_args(kind)))
+    )
