@@ -32,6 +32,7 @@ _COMPLAINT_BYTES = 64 << 10
 _CHUNK_BYTES = 1 << 16
 _LINE_BYTES = 4096  # no trailer is longer
 _MERGED_NS = 1_000_000  # pieces that came within it are one: a serial port brings a byte at a time
+_SILENCE_S = 1.0  # of a console, before it is looked at for a panic: a dead system is not waited for
 _END_S = 5.0  # for QEMU to be gone once its console has closed
 _COMPLAINT = re.compile(r"^qemu(?![^\n]*: warning: )[^\n]+", re.MULTILINE)
 _SHUTDOWNS = {  # what QEMU's monitor says of an end that was none of ours
@@ -43,12 +44,13 @@ How = Literal["trailer", "power-off", "debug-exit", "exited", "time-out", "flood
 
 
 class Patience(Frozen, frozen=True, kw_only=True):
-    """How long to listen, and what is an end. `lingers`: after the trailer, None: until the machine ends by itself."""
+    """How long to listen, and what is an end."""
 
     timeout_s: float
-    linger_s: float | None
+    linger_s: float | None  # after the trailer; None: until the machine ends by itself
     exit_status: int  # of a debug exit that means success
-    is_over: Callable[[bytes], bool]  # whether the trailer has come
+    is_over: Callable[[bytes], bool]  # of the end of the console: whether the trailer has come
+    is_dead: Callable[[bytes], bool] = lambda _: False  # of all of it: whether there is nothing more to wait for
 
 
 class Recording(Frozen, frozen=True, kw_only=True):
@@ -144,14 +146,16 @@ class _Ear:
     def listen(self) -> Recording:
         """Until the console closes, the time is over, or all was said."""
         deadline_s = time.monotonic() + self._patience.timeout_s
-        is_over = False
+        is_over = is_looked_at = False
         sources: list[IO[bytes] | Monitor] = [self._program.stdout, self._program.stderr, self._monitor]
         while self._program.stdout in sources:
-            ready, _, _ = select.select(sources, [], [], max(0.0, deadline_s - time.monotonic()))
+            left_s = max(0.0, deadline_s - time.monotonic())
+            ready, _, _ = select.select(sources, [], [], left_s if is_looked_at else min(left_s, _SILENCE_S))
             if len(self._text) > FLOOD_BYTES:
                 return self._ended_by_us("flood")
-            if not ready or time.monotonic() > deadline_s:
+            if time.monotonic() > deadline_s or (not ready and self._patience.is_dead(bytes(self._text))):
                 return self._ended_by_us("trailer" if is_over else "time-out")
+            is_looked_at = not ready
             for source in ready:
                 if not self._take(source):
                     sources.remove(source)

@@ -104,7 +104,10 @@ class Kernel:
         def __post_init__(self) -> None:
             super().__post_init__()
             grammar.of(self.grammar)
-            faults.find(b"", self.tolerate)
+            try:
+                faults.find(b"", self.tolerate)
+            except UsageError as error:
+                raise UsageError(f"tolerate: {error}") from error
             if not 0 <= self.exit_status <= 255:
                 raise UsageError(f"exit_status: expected 0 to 255, found {self.exit_status}")
             if not self.timeout > 0:
@@ -205,7 +208,6 @@ class Kernel:
             "start": "cold",
             "ends": settings.ends,
             "shared": "one start for each block" if settings.shared else "",
-            "tolerated": "; ".join(settings.tolerate),
         }
         return {fact: value for fact, value in found.items() if value}
 
@@ -215,7 +217,7 @@ class Kernel:
         build = self.settings.build or ("" if stated in _RELEASE else stated)
         found = {
             "build_label": f"{build} build" if build else "",
-            "tolerate_label": f"tolerates {len(self.settings.tolerate)} kinds of complaints"
+            "tolerate_label": f"tolerated: {', '.join(map(repr, self.settings.tolerate))}"
             if self.settings.tolerate
             else "",
             "freshness_label": "" if said.get("freshness") == "token" else "freshness of its transcripts not shown",
@@ -287,6 +289,7 @@ class Kernel:
             linger_s=float(self.settings.linger) if self.settings.ends == "line" else None,
             exit_status=self.settings.exit_status,
             is_over=lambda text: transcript.is_over(text, self.grammar),
+            is_dead=lambda text: any(each.kind == "panic" for each in faults.find(text, self.settings.tolerate)),
         )
 
     def _log(self, recordings: Sequence[console.Recording]) -> None:
