@@ -80,6 +80,7 @@ FORMATS = Table(
     group="benchproof.importers",
     what="import format",
     own={
+        "serial": "benchproof.importers.serial:FORMAT",
         "kevlar": "benchproof.importers.kevlar:FORMAT",
         "capsem": "benchproof.importers.capsem:FORMAT",
         "luminaguard": "benchproof.importers.luminaguard:FORMAT",

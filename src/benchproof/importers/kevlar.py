@@ -14,23 +14,15 @@ from collections.abc import Iterator
 
 from benchproof.importers import Format, Found, Glimpse, Imported, Unreadable, strict
 from benchproof.model import Failed, Frozen, Invalid, Measurement, Unsupported, Unverified
+from benchproof.protocol.faults import kind_of
+from benchproof.protocol.grammar import KEVLAR
 
 _COLOUR = re.compile(rb"\x1b\[[0-9;]{0,16}m")
-_BENCH = re.compile(r"BENCH ([^ ]{1,100}) ([0-9]{1,12}) ([0-9]{1,18}) ([0-9]{1,18})", re.ASCII)
+_BENCH = re.compile(KEVLAR.total, re.ASCII)
 _EXTRA = re.compile(r"BENCH_EXTRA ([^ ]{1,100}) ([0-9]{1,15}(?:\.[0-9]{1,9})?)", re.ASCII)
-_SKIP = re.compile(r"BENCH_SKIP ([^ ]{1,100})(?: \((.{0,200})\))?", re.ASCII)
+_SKIP = re.compile(KEVLAR.unsupported, re.ASCII)
 _HEADER = re.compile(r"# ([^ ]{1,100}) baseline \(([^)]{1,40})\)")
 _FACT = re.compile(r"# (kernel|initramfs): (.{1,500})")
-_KERNEL_FAULT = re.compile(
-    r"panicked at|kernel panic|\[?PANIC\b|\bOops\b|\bBUG: |kernel exception|fault occurred in the kernel"
-    r"|Unable to handle kernel",
-    re.IGNORECASE,
-)
-_USER_FAULT = re.compile(
-    r"GENERAL_PROTECTION_FAULT|general protection fault|INVALID_OPCODE|DIVIDE_ERROR|STACK_SEGMENT_FAULT"
-    r"|SEGMENT_NOT_PRESENT|user fault|SIGSEGV|segmentation fault|segfault at",
-    re.IGNORECASE,
-)
 _CORE = ("getpid", "read_null", "write_null", "pipe", "fork_exit", "open_close", "mmap_fault", "stat")
 _LEAST_NS = 10.0  # no processor enters and leaves a kernel in less
 _SHOWN = 20  # faults and damaged lines; what comes after them is more of the same
@@ -154,9 +146,9 @@ def _results(section: _Section, target: str) -> Iterator[Found]:
         elif not line.text.startswith("BENCH") and "BENCH " in line.text:
             damaged.append(f"{at}: a report that other output ran into: {line.text[:120]}")
         elif not _is_ours(line.text):
-            if match := _KERNEL_FAULT.search(line.text) or _USER_FAULT.search(line.text):
+            if kind := kind_of(line.text):
                 faults.append(f"{at}: {line.text[:200]}")
-                if match.re is _KERNEL_FAULT:
+                if kind in {"panic", "fault", "warning"}:
                     broken = broken or faults[-1]
                 doubtful = faults[-1]
         elif each := _reported(line, section.block, target, broken or doubtful):

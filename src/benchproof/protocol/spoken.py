@@ -16,7 +16,7 @@ from benchproof.protocol.lines import Line, lines_of
 
 _TRAILER = re.compile(rb"(?:^|\n)@bp end [^\n]*\n")
 _LOOKED_AT_BYTES = 256 << 10  # of the end of a console, for its trailer
-_LONGEST_BYTES = 4 << 20  # of a console; the samples of a whole suite are a tenth of it
+LONGEST_BYTES = 4 << 20  # of a console; the samples of a whole suite are a tenth of it
 
 
 class Heard(Frozen, frozen=True):
@@ -78,9 +78,9 @@ def is_over(text: bytes, grammar: Grammar = OWN) -> bool:
 
 def taken_apart(heard: Heard, grammar: Grammar, tolerate: Sequence[str]) -> Spoken:
     """All of a console. Raises TargetFailed where it is too long to be one transcript."""
-    if len(heard.text) > _LONGEST_BYTES:
+    if len(heard.text) > LONGEST_BYTES:
         raise TargetFailed(
-            f"expected a console of at most {_LONGEST_BYTES} bytes, found {len(heard.text)}; "
+            f"expected a console of at most {LONGEST_BYTES} bytes, found {len(heard.text)}; "
             f"it begins with {next(lines_of(heard.text))}"
         )
     lines = tuple(line for line in lines_of(heard.text) if line.text.strip())

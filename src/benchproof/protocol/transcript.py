@@ -9,6 +9,7 @@ TargetFailed; and only then what it says of the benchmark.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -22,11 +23,87 @@ from benchproof.protocol.grammar import OWN, Grammar
 from benchproof.protocol.ledger import Account, Books, booked, refuse
 from benchproof.protocol.spoken import Ended, Heard, Spoken, is_over, taken_apart
 
-__all__ = ["Ended", "Heard", "described", "is_over", "read"]
+__all__ = ["Ended", "Heard", "Transcript", "described", "is_over", "read"]
 _NS_PER_S = 10**9
 _BY_ITSELF = ("power-off", "debug-exit")
 _TOLD = 5  # faults in one piece of evidence
 _RAW = "print raw ticks of the time-stamp counter: unit=ticks clock=tsc"
+
+
+class Transcript:
+    """A console whose lines are taken apart once, for any number of questions.
+
+    `token`: what this start was given. `exact`: the machine's time-stamp counter counts instructions. Raises
+    TargetFailed where it is too long to be one transcript, UsageError for a pattern that makes no sense.
+    """
+
+    def __init__(
+        self,
+        heard: Heard,
+        *,
+        ended: Ended,
+        grammar: Grammar = OWN,
+        token: str = "",
+        tolerate: Sequence[str] = (),
+        exact: bool = False,
+    ) -> None:
+        self.grammar = grammar
+        self._spoken = taken_apart(heard, grammar, tolerate)
+        self._ended = ended
+        self._token = token
+        self._exact = exact
+
+    @functools.cached_property
+    def _found(self) -> Books | LabInvalid | TargetFailed:
+        try:
+            return _books(self._spoken, self._ended, self._token)
+        except (LabInvalid, TargetFailed) as error:
+            return error
+
+    def _books(self) -> Books:
+        if isinstance(self._found, Books):
+            return self._found
+        raise self._found
+
+    def of(self, name: str) -> Reported:
+        """What the system says of our benchmark `name`.
+
+        Raises StartFailed, TargetFailed, LabInvalid and NotSupported, each with the line that decided it.
+        """
+        spoken, theirs = self._spoken, self.grammar.names.get(name, name)
+        refuse_dead(spoken, self._ended)
+        refuse_user_fault(spoken, theirs)
+        refuse_bad_end(spoken, self._ended)
+        books = self._books()
+        pace = _pace(spoken, books, exact=self._exact)
+        account = _account(books, theirs)
+        mechanism = self.grammar.mechanism.get(name, account.listed.mechanism)
+        reported = _reported(account, books, self.grammar, mechanism, exact=self._exact)
+        if not self._exact:
+            _refuse_impossible(spoken, account, reported)
+        known = {"protocol.pace": pace, "protocol.freshness": _freshness(books, self._token)}
+        return _with_evidence(reported, spoken, books, account, known)
+
+    def described(self) -> dict[str, str]:
+        """What the system says of itself, as facts of an envelope. Raises as `of` does.
+
+        They are the same in every start: so how many ticks its clock makes a second is not among them.
+        """
+        refuse_dead(self._spoken, self._ended)
+        refuse_bad_end(self._spoken, self._ended)
+        books = self._books()
+        _pace(self._spoken, books, exact=self._exact)
+        stated = None not in {books.begin.at, books.end.at}
+        clock = sorted({f"{each.listed.clock} in {each.listed.unit}" for each in books.accounts.values()})
+        facts = {
+            "protocol": f"dialect {self.grammar.dialect}" if self.grammar.dialect else f"benchproof {own.VERSION}",
+            "stated_system": books.begin.system,
+            "stated_build": books.begin.build,
+            "stated_clock": ", ".join(clock),
+            "freshness": _freshness(books, self._token),
+            "pace": "counts instructions" if self._exact else "held against the host's" if stated else "not shown",
+        }
+        return {key: value for key, value in facts.items() if value}
 
 
 def read(
@@ -41,22 +118,9 @@ def read(
 ) -> Reported:
     """What the system says of our benchmark `name`, from a console that is whole, undamaged and without faults.
 
-    `token`: what this start was given. `exact`: the machine's time-stamp counter counts instructions. Raises
-    StartFailed, TargetFailed, LabInvalid and NotSupported, each with the line that decided it, and UsageError for a
-    pattern in `tolerate` that makes no sense.
+    Raises as `Transcript` and its `of` do.
     """
-    spoken = taken_apart(heard, grammar, tolerate)
-    theirs = grammar.names.get(name, name)
-    refuse_dead(spoken, ended)
-    refuse_user_fault(spoken, theirs)
-    refuse_bad_end(spoken, ended)
-    books = _books(spoken, ended, token)
-    pace = _pace(spoken, books, exact=exact)
-    account = _account(books, theirs)
-    reported = _reported(account, books, grammar, grammar.mechanism.get(name, account.listed.mechanism), exact=exact)
-    if not exact:
-        _refuse_impossible(spoken, account, reported)
-    return _with_evidence(reported, spoken, books, account, {"protocol.pace": pace} | _freshness(books, token))
+    return Transcript(heard, ended=ended, grammar=grammar, token=token, tolerate=tolerate, exact=exact).of(name)
 
 
 def described(
@@ -68,27 +132,8 @@ def described(
     tolerate: Sequence[str] = (),
     exact: bool = False,
 ) -> dict[str, str]:
-    """What the system says of itself, as facts of an envelope. Raises as `read` does.
-
-    They are the same in every start: so how many ticks its clock makes a second is not among them.
-    """
-    spoken = taken_apart(heard, grammar, tolerate)
-    refuse_dead(spoken, ended)
-    refuse_bad_end(spoken, ended)
-    books = _books(spoken, ended, token)
-    _pace(spoken, books, exact=exact)
-    stated = None not in {books.begin.at, books.end.at}
-    pace = "counts instructions" if exact else "held against the host's" if stated else "not shown"
-    clock = sorted({f"{each.listed.clock} in {each.listed.unit}" for each in books.accounts.values()})
-    facts = {
-        "protocol": f"dialect {grammar.dialect}" if grammar.dialect else f"benchproof {own.VERSION}",
-        "stated_system": books.begin.system,
-        "stated_build": books.begin.build,
-        "stated_clock": ", ".join(clock),
-        "freshness": _freshness(books, token)["protocol.freshness"],
-        "pace": pace,
-    }
-    return {key: value for key, value in facts.items() if value}
+    """What the system says of itself, as facts of an envelope. Raises as `read` does."""
+    return Transcript(heard, ended=ended, grammar=grammar, token=token, tolerate=tolerate, exact=exact).described()
 
 
 # ---- the books, and the clocks behind them ----
@@ -119,9 +164,8 @@ def _others(spoken: Spoken) -> str:
     return "".join(f"; a program failed: {fault}" for fault in spoken.faults[:1])
 
 
-def _freshness(books: Books, token: str) -> dict[str, str]:
-    shown = "token" if token and books.begin.token == token else "not shown"
-    return {"protocol.freshness": shown}
+def _freshness(books: Books, token: str) -> str:
+    return "token" if token and books.begin.token == token else "not shown"
 
 
 def _pace(spoken: Spoken, books: Books, *, exact: bool) -> str:
