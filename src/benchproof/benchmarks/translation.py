@@ -29,13 +29,15 @@ class Translation(Frozen, frozen=True, kw_only=True):
     counts: tuple[str, ...] = ()  # evidence that equals the number of operations
     zeros: tuple[str, ...] = ()  # evidence that is 0
     expect: Mapping[str, str] = msgspec.field(default_factory=dict)  # evidence that has this one value
+    proof: str = ""  # in words, what is checked of the evidence beside that
     workload: tuple[str, ...] = ()  # keys of `expect` that say how much work it is: another value is other work
 
     def required(self, expect: Mapping[str, str] | None = None) -> str:
         """What must be told, in words."""
         said = [f"{', '.join(self.counts)} = operations"] if self.counts else []
         said += [f"{', '.join(self.zeros)} = 0"] if self.zeros else []
-        return "; ".join([*said, *(f"{key} = {value}" for key, value in (expect or self.expect).items())])
+        said += [f"{key} = {value}" for key, value in (expect or self.expect).items()]
+        return "; ".join([*said, self.proof] if self.proof else said)
 
     def violations(self, evidence: Evidence, expect: Mapping[str, str]) -> Iterator[str]:
         """What the evidence does not show. `expect`: that of the parameters of the case."""

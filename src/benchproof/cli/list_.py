@@ -27,7 +27,8 @@ def command(*, what: str, home: Path, as_json: bool) -> int:
     else:
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
-            click.echo(f"{row['name']:{width}}  {row['about']}")
+            elsewhere = f"; without POSIX: {row['without_posix']}" if "without_posix" in row else ""
+            click.echo(f"{row['name']:{width}}  {row['about']}{elsewhere}")
     return 0
 
 
@@ -40,7 +41,22 @@ def _targets() -> list[dict[str, str]]:
 def _benchmarks() -> list[dict[str, str]]:
     from benchproof.benchmarks import BENCHMARKS
 
-    return [{"name": name, "about": _about(BENCHMARKS, name, _question)} for name in BENCHMARKS.names()]
+    return [
+        {"name": name, "about": _about(BENCHMARKS, name, _question)} | _mapped(BENCHMARKS, name)
+        for name in BENCHMARKS.names()
+    ]
+
+
+def _mapped(table: Table, name: str) -> dict[str, str]:
+    """What it is on a system without POSIX, and what such a system must tell; empty where it is not applicable."""
+    try:
+        kind = table.load(name)
+    except BenchproofError:
+        return {}
+    found = {"without_posix": kind.definition.without_posix}
+    if translation := getattr(kind, "translation", None):
+        found |= {"evidence": translation.required(kind().literals), "differs": translation.differs}
+    return found
 
 
 def _plans() -> list[dict[str, str]]:

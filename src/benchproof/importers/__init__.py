@@ -80,8 +80,8 @@ FORMATS = Table(
     group="benchproof.importers",
     what="import format",
     own={
-        "serial": "benchproof.importers.serial:FORMAT",
         "kevlar": "benchproof.importers.kevlar:FORMAT",
+        "serial": "benchproof.importers.serial:FORMAT",
         "capsem": "benchproof.importers.capsem:FORMAT",
         "luminaguard": "benchproof.importers.luminaguard:FORMAT",
         "sel4bench": "benchproof.importers.sel4bench:FORMAT",

@@ -15,7 +15,7 @@ class Mprotect(Probed, frozen=True):
     """What does it cost to change what a page allows?"""
 
     translation = Translation(
-        operation="changing the rights of a mapping",
+        operation="changing the rights of a mapping, to read-only and back",
         differs="one mapping in a table: no areas are split or merged",
         counts=("changed",),
         expect={"writable_when_read_only": "0", "writable_when_writable": "1"},

@@ -22,6 +22,7 @@ class Pipe(Probed, frozen=True):
         differs="bytes through the system's own transport, which may copy, share or grant memory",
         counts=("chunks",),
         expect={"chunk_bytes": str(CHUNK_BYTES)},
+        proof="word_sum: of all 64-bit words that arrived",
         workload=("chunk_bytes",),
     )
     definition = Definition(
