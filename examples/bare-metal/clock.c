@@ -69,8 +69,8 @@ void clock_alarm(uint64_t ticks_ahead)
     out8(CHANNEL_0, (uint8_t)(count >> 8));
 }
 
-/* `sti` lets nothing in before the `hlt` behind it, so an alarm that rings in between is not slept through. An interrupt
-   is no proof that it is time: the clock is asked. */
+/* `sti` lets nothing in before the `hlt` behind it, so an alarm that rings in between is not slept through. An
+   interrupt is no proof that it is time: the clock is asked. */
 void clock_wait(uint64_t deadline)
 {
     for (uint64_t now; (now = ticks()) < deadline;) {

@@ -87,6 +87,7 @@ void trap(struct frame *frame)
     } else if (frame->vector == PAGE_FAULT && frame->rip == (uint64_t)touch) {
         frame->rip = (uint64_t)touch_failed;
     } else if (frame->vector != PAGE_FAULT || !page_fault(address)) {
-        panic("unhandled exception %u at 0x%x, error 0x%x, address 0x%x", frame->vector, frame->rip, frame->error, address);
+        panic("unhandled exception %u at 0x%x, error 0x%x, address 0x%x",
+            frame->vector, frame->rip, frame->error, address);
     }
 }

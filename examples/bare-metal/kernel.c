@@ -82,21 +82,29 @@ static void say_begin(void)
     refused++;
 }
 
+static uint64_t sample_once(const struct benchmark *each, const char *line)
+{
+    uint64_t elapsed = each->sample(each->operations);
+    say(line, each->name, each->operations, elapsed);
+    return elapsed;
+}
+
 static void measure(const struct benchmark *each, uint64_t samples)
 {
-    uint64_t elapsed = 0;
+    uint64_t sum = 0;
     under_way = each;
     say("start %s", each->name);
     each->prepare();
-    for (unsigned i = 0; i < WARMUPS; i++) say("warmup %s %u %u", each->name, each->operations, each->sample(each->operations));
-    for (uint64_t i = 0; i < samples; i++) {
-        uint64_t took = each->sample(each->operations);
-        say("sample %s %u %u", each->name, each->operations, took);
-        elapsed += took;
-    }
+    for (unsigned i = 0; i < WARMUPS; i++) sample_once(each, "warmup %s %u %u");
+    for (uint64_t i = 0; i < samples; i++) sum += sample_once(each, "sample %s %u %u");
     const char *wrong = each->finish();
-    if (wrong) say("failed %s %s", each->name, wrong), failed++;
-    else say("done %s samples=%u operations=%u elapsed=%u", each->name, samples, samples * each->operations, elapsed), done++;
+    if (wrong) {
+        failed++;
+        say("failed %s %s", each->name, wrong);
+    } else {
+        done++;
+        say("done %s samples=%u operations=%u elapsed=%u", each->name, samples, samples * each->operations, sum);
+    }
 }
 
 void say_end(void)

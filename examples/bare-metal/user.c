@@ -1,5 +1,5 @@
-/* What runs in ring 3. It has its page, its stack, a mailbox that all tasks share, and one system call: look at my ring.
-   It counts what it did itself; the kernel prints these counts as evidence. */
+/* What runs in ring 3. It has its page, its stack, a mailbox that all tasks share, and one system call: look at
+   my ring. It counts what it did itself; the kernel prints these counts as evidence. */
 #include "user.h"
 
 #define PAGE ((struct task_page *)USER_PAGE)
