@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -166,3 +168,37 @@ def test_a_value_on_the_command_line_that_makes_no_sense_ends_it(ask):
     outcome, *_ = ask("ring.nop", "bp.samples=many")
     assert isinstance(outcome, Failed)
     assert "bp.samples=many is no number" in outcome.violations[0]
+
+
+def reported(plan_name: str, image: Path, folder: Path, *words: str) -> dict[str, Any]:
+    """The report of a plan of the example, with the kernel that was built here."""
+    text = (EXAMPLE / plan_name).read_text().replace("examples/bare-metal/kernel.elf", str(image))
+    assert str(image) in text
+    path = folder / plan_name
+    path.write_text(text.replace('kind = "kernel"', 'kind = "kernel"\naccel = "tcg"', 1))
+    command = ["run", "--plan", str(path), "--blocks", "1", "--json", "--home", str(folder / "home"), *words]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchproof", *command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_one_report_has_the_kernel_and_two_linux_kernels_under_one_envelope(image, tmp_path):
+    found = reported("plan.toml", image, tmp_path, "-b", "ring.nop", "-b", "syscall.getpid")
+    columns = {each["target"]: each for each in found["columns"]}
+    assert set(columns) == {"bare", "bare-linux", "linux-6_12"}
+    assert {each["reference"] for each in columns.values()} == {"bare-linux"}
+    assert not any(each["context"] for each in columns.values())  # nothing is incomparable
+    assert {cell["status"] for row in found["rows"] for cell in row["cells"].values()} == {"passed"}
+    sections = [found["envelopes"][each["envelope"]] for each in columns.values()]
+    assert sections[0]["machine"] == sections[1]["machine"] == sections[2]["machine"]
+    assert len({each["system"].get("kernel", "its own") for each in sections}) == 3
+
+
+def test_the_exact_plan_counts_both_kernels(image, tmp_path):
+    found = reported("plan-exact.toml", image, tmp_path, "-b", "syscall.getpid")
+    (row,) = found["rows"]
+    assert row["unit"] == "instructions"
+    assert {name: cell["status"] for name, cell in row["cells"].items()} == {"bare": "passed", "bare-linux": "passed"}
