@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -55,6 +57,14 @@ def test_a_toml_date_is_a_date(tmp_path):
         '[targets.host]\n[external.x]\nsource = "a paper"\ndate = 2024-05-01\nfigures = { "syscall.getpid" = "1 us" }\n'
     )
     assert plan.load(path).published[0].date == "2024-05-01"
+
+
+def test_the_example_in_the_documentation_is_read_as_it_stands(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "reports.md").read_text()
+    (table,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "plan.toml"
+    path.write_text(f"[targets.host]\n{table}")
+    assert [each.unit for each in plan.load(path).published[0].figures] == ["ns", "cycles"]
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def _lines(report: Report, new: Column, base: Column, numbers: dict[str, int]) -
             if elsewhere and other.median is not None and home.unit
             else _figure(other, divisor, row),
             comparison=cell.comparison,
-            notes=_marks(new.target, cell, numbers) + _marks(base.target, other, numbers),
+            notes=tuple(sorted({*_marks(new.target, cell, numbers), *_marks(base.target, other, numbers)})),
         )
 
 
