@@ -20,6 +20,7 @@ Clock = Literal["host", "target", "instructions"]
 Facet = Literal["system", "machine", "authority", "workload", "time"]
 Facts = Mapping[str, Mapping[str, str]]  # section -> fact -> value; sections are those of an envelope
 
+SMOKE_BLOCK = -2  # tier 0, before anything is measured; stored apart
 WARMUP_BLOCK = -1  # the block that is run first, stored apart and never counted
 
 

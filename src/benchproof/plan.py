@@ -27,9 +27,11 @@ from benchproof.quantities import Duration, Share
 from benchproof.suites import benchmarks_of
 from benchproof.tables import convert, refuse_unknown, table_of
 from benchproof.targets import KINDS
+from benchproof.tier0 import HostTests, host_tests, of_targets
 
 FULL_BLOCKS = 10
 DECIDING_BLOCKS = 30  # at most, where measuring ends as soon as everything is decided
+MEASUREMENT_BUILD = "measurement"
 QUICK_BLOCKS = 6  # the least number of pairs with a 95 % interval
 
 CaseKey = tuple[str, str, str]  # target, benchmark, parameters
@@ -131,11 +133,19 @@ class Plan(Frozen, frozen=True):
     gates: tuple[Gate, ...] = ()
     published: tuple[Published, ...] = ()  # by others, as context
     matrices: tuple[Matrix, ...] = ()
+    smokes: dict[str, HostTests] = msgspec.field(default_factory=dict)  # must end well before anything is measured
 
     @property
     def exact(self) -> frozenset[str]:
         """The targets whose instructions are counted: once, there is nothing to repeat and nothing to warm up."""
         return frozenset(name for name, (_, settings) in self.targets.items() if getattr(settings, "exact", False))
+
+    @property
+    def measurement_builds(self) -> frozenset[str]:
+        """The targets whose plan says that their build exists to be measured, and is never shipped."""
+        return frozenset(
+            name for name, (_, settings) in self.targets.items() if getattr(settings, "build", "") == MEASUREMENT_BUILD
+        )
 
     def make_target(self, name: str, lab: Lab) -> Target:
         """The target of that name, at rest."""
@@ -172,7 +182,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
 
     The files that a plan names must be there, but not those of one that was `recorded` with a run.
     """
-    refuse_unknown(document, ["targets", "suites", "run", "gates", "external"], where)
+    refuse_unknown(document, ["targets", "suites", "run", "gates", "external", "smokes"], where)
     targets, grouped = matrices.expanded(table_of(document, "targets", where), where)
     targets = references.resolved(targets, where)
     suites = table_of(document, "suites", where)
@@ -202,6 +212,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         gates=tuple(_gates(table_of(document, "gates", where), referred, known, where, grouped)),
         matrices=grouped,
         published=published_of(table_of(document, "external", where), known, where),
+        smokes=host_tests(table_of(document, "smokes", where), list(targets), where),
     )
 
 
@@ -252,6 +263,8 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         chosen["targets"] = matrices.chosen(tables, asked, "the plan")
         whole = references.resolved(matrices.expanded(chosen["targets"], "the plan")[0], "the plan")
         targets = (*whole, *chosen["targets"])
+        if "smokes" in document:
+            chosen["smokes"] = of_targets(table_of(document, "smokes", "the plan"), targets)
     if benchmarks:
         chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
         chosen["external"] = of_benchmarks(table_of(document, "external", "the plan"))

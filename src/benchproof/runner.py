@@ -28,13 +28,13 @@ from benchproof.errors import (
     Interrupted,
     InvocationError,
     LabInvalid,
-    NotSupported,
     StartFailed,
     StoreError,
     UsageError,
 )
 from benchproof.model import (
     WARMUP_BLOCK,
+    Authority,
     Envelope,
     Failed,
     Frozen,
@@ -47,12 +47,13 @@ from benchproof.model import (
     Result,
     Target,
     Unsupported,
-    Unverified,
 )
+from benchproof.outcomes import judge, outcome_of, reason_of
 from benchproof.plan import Case, CaseKey, Limits, Plan, case_key
 from benchproof.probe import Probe, build
 from benchproof.report import Report
-from benchproof.store import bundle, calibrations
+from benchproof.store import audit, bundle, calibrations
+from benchproof.tier0 import Tier0
 
 _START_FAILURES = 3  # in a row: then the target is given up, the run goes on without it
 _SCRATCH_PREFIX = "benchproof-scratch-"
@@ -100,6 +101,7 @@ def begin(
     bundle.try_folder(home / "runs")
     with interruptible(), laboratory(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
+        _record_builds(plan, home, run_id)
         envelopes, settled = _describe(targets, lab, probe, progress)
         manifest = msgspec.structs.replace(manifest, calibration=_calibration(plan, home, envelopes, progress))
         objects = {probe.facts["binary_sha256"]: probe.path.read_bytes()}
@@ -115,6 +117,7 @@ def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Ite
         raise UsageError(f"run {run.manifest.run_id} is complete; there is nothing to resume")
     with interruptible(), laboratory(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
+        _record_builds(plan, _home_of(run.path), run.manifest.run_id)
         envelopes, settled = _describe(targets, lab, probe, progress)
         for target in envelopes.keys() - run.target_envelopes.keys():
             raise UsageError(
@@ -127,6 +130,7 @@ def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Ite
                 what = "; ".join(map(str, changed)) or "it cannot be started any more"
                 raise UsageError(f"target '{target}' is not what it was when the run began ({what}); start a new run")
         session = Session(plan, bundle.Bundle.resume(run), lab, targets, envelopes, settled, progress)
+        session.remember_smokes(run.smokes)
         session.remember((*run.warmups, *run.results))
         with contextlib.closing(session.out):
             yield session
@@ -156,6 +160,13 @@ class Session:
         self.tries: Counter[tuple[int, CaseKey]] = Counter()
         self.finished: set[tuple[int, CaseKey]] = set()
         self.start_failures: Counter[str] = Counter()
+        self.tier0 = Tier0(out, lab.logs, self.envelopes, retries=plan.run.retries, supervisor=lab.probe)
+        self.measured: set[str] = set()  # targets with results on record, in a run that is resumed
+
+    def remember_smokes(self, results: Iterable[Result]) -> None:
+        """What tier 0 of a run that is resumed has on record: who fell stays down."""
+        self.tier0.results += results
+        self.settled |= {name: Settled(outcome=outcome) for name, outcome in self.tier0.fallen.items()}
 
     def remember(self, results: Iterable[Result]) -> None:
         """What a run that is resumed has on record."""
@@ -164,13 +175,33 @@ class Session:
             self.tries[result.block, key] += 1
             if not isinstance(result.outcome, Invalid):
                 self.finished.add((result.block, key))
+            self.measured.add(result.target)
             self._note_what_is_settled(result, key)
+
+    def smoke(self) -> None:
+        """Tier 0 of every target, before anything is measured: of one that does not stand, nothing is."""
+        for name, tests in self.plan.smokes.items():
+            due = [each for each in tests.targets or self.targets if each not in self.settled]
+            if due:
+                self.tier0.test(name, tests, due, measured=bool(self.measured & set(due)))
+                self._settle_fallen()
+        for name, target in self.targets.items():
+            if name not in self.settled:
+                self.tier0.ask(name, target, measured=name in self.measured)
+                self._settle_fallen()
+
+    def _settle_fallen(self) -> None:
+        for name, outcome in self.tier0.fallen.items():
+            if name not in self.settled:
+                self.settled[name] = Settled(outcome=outcome)
+                self.progress.note(f"target '{name}': {reason_of(outcome)}; none of its figures is kept")
 
     def run(self) -> Iterator[Result]:
         """Every invocation that is still to be done, block by block, each on disk before it is yielded.
 
         Where looks are planned, what a look settled is not measured any further.
         """
+        self.smoke()
         start = WARMUP_BLOCK
         for end in [look.blocks for look in self.plan.run.looks] or [self.plan.run.blocks]:
             cases = self._open_cases(start)
@@ -220,7 +251,7 @@ class Session:
             result = self._attempt(block, case, attempt)
             self.out.append(result)
             yield result
-            if not isinstance(result.outcome, Invalid):
+            if not isinstance(result.outcome, Invalid) or case.target in self.settled:
                 break
         self._note_what_is_settled(result, case.key)
 
@@ -263,34 +294,44 @@ class Session:
 
     def _observe(self, case: Case) -> tuple[Outcome, dict[str, str]]:
         try:
-            observation: Observation = case.benchmark.run(self.targets[case.target])
+            with self._on_record(case) as ended:
+                observation: Observation = case.benchmark.run(self.targets[case.target])
+                outcome = judge(case.benchmark, observation)
+                ended.append(outcome)
         except InvocationError as error:
             self._count_start_failures(case.target, error)
             return outcome_of(error), {}
         self.start_failures[case.target] = 0
-        return judge(case.benchmark, observation), dict(observation.evidence)
+        return outcome, dict(observation.evidence)
+
+    @contextlib.contextmanager
+    def _on_record(self, case: Case) -> Iterator[list[Outcome]]:
+        """What is privileged starts when that is on the disk, and not otherwise; who is inside says how it ended."""
+        needed = _needed(self.plan, case.target, case.benchmark.definition.authority)
+        ended: list[Outcome] = []
+        if not needed.privileged:
+            yield ended
+            return
+        about = {"target": case.target, "benchmark": case.name, "authority": str(needed)}
+        self._audit(event="starting", **about)
+        try:
+            yield ended
+        except BaseException as error:
+            self._audit(event="ended", outcome=str(error) or type(error).__name__, **about)
+            raise
+        self._audit(event="ended", outcome=type(ended[0]).__name__.lower(), **about)
+
+    def _audit(self, **about: str) -> None:
+        try:
+            audit.append(_home_of(self.out.path), audit.entry(run_id=self.out.manifest.run_id, **about))
+        except StoreError as error:
+            raise LabInvalid(f"a privileged benchmark goes on record or does not start: {error}") from error
 
     def _count_start_failures(self, target: str, error: InvocationError) -> None:
         self.start_failures[target] = self.start_failures[target] + 1 if isinstance(error, StartFailed) else 0
         if self.start_failures[target] >= _START_FAILURES:
             words = f"not tried: the target did not start {_START_FAILURES} times in a row ({error})"
             self.settled[target] = Settled(outcome=Failed(violations=(words,)))
-
-
-def judge(benchmark: Any, observation: Observation) -> Outcome:
-    """The oracle's word on what was seen."""
-    if violations := tuple(benchmark.verify(observation)):
-        return Failed(violations=violations)
-    if observation.unverified:
-        return Unverified(source=observation.unverified, measurements=observation.measurements)
-    return Passed(measurements=observation.measurements)
-
-
-def outcome_of(error: InvocationError) -> Outcome:
-    """What an invocation that ended without a number ended as."""
-    if isinstance(error, NotSupported):
-        return Unsupported(reason=error.reason, missing=error.missing)
-    return Invalid(reason=str(error)) if isinstance(error, LabInvalid) else Failed(violations=(str(error),))
 
 
 def beyond(limits: Limits, around: Noise) -> str:
@@ -310,6 +351,25 @@ def beyond(limits: Limits, around: Noise) -> str:
     ):
         return f"the wall clock was moved by {around.clock_step_ns / 1e6:.3f} ms"
     return ""
+
+
+def _home_of(run: Path) -> Path:
+    """Where its audit is."""
+    return run.parent.parent
+
+
+def _needed(plan: Plan, target: str, declared: Authority) -> Authority:
+    """What a benchmark may do, with what the target's build may."""
+    return msgspec.structs.replace(declared, measurement_build=True) if target in plan.measurement_builds else declared
+
+
+def _record_builds(plan: Plan, home: Path, run_id: str) -> None:
+    """To describe a measurement build is to start it. Raises StoreError."""
+    for name in sorted(plan.measurement_builds):
+        needed = _needed(plan, name, Authority())
+        audit.append(
+            home, audit.entry(run_id=run_id, target=name, benchmark="", authority=str(needed), event="starting")
+        )
 
 
 def _describe(

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchproof import foreign, report
+from benchproof import foreign, report, tier0
 from benchproof.envelope import fingerprint
 from benchproof.errors import BenchproofError, StoreError, one_line
 from benchproof.model import Frozen, Observation, Passed, Result
-from benchproof.plan import case_key
+from benchproof.plan import Plan, case_key
 from benchproof.store import bundle
 
 _LOG_NAME = re.compile(r"logs/[\w.-]{1,200}", re.ASCII)
-_GROWING = (bundle.RESULTS, bundle.WARMUPS)
 
 
 class Verdict(Frozen, frozen=True):
@@ -92,7 +91,7 @@ def _files(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
 
 
 def _lines(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
-    for name in _GROWING:
+    for name in bundle.grown(run.path):
         for number, (result, fits) in enumerate(bundle.read_lines(run.path / name), start=1):
             checked["results"] += 1
             if not fits:
@@ -104,7 +103,7 @@ def _lines(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
 
 
 def _logs(run: bundle.Run) -> Iterator[str]:
-    for result in (*run.warmups, *run.results):
+    for result in (*run.smokes, *run.warmups, *run.results):
         if len(result.logs) != len(result.log_hashes):
             yield f"{_name(result)}: {len(result.logs)} logs and {len(result.log_hashes)} hashes"
         for name, expected in zip(result.logs, result.log_hashes, strict=False):
@@ -132,7 +131,9 @@ def _oracles(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
         if origin := foreign.origin_of(run):
             yield from foreign.differences(run, origin)
             return
-        cases = {case.key: case.benchmark for case in report.plan_of(run).cases}
+        plan = report.plan_of(run)
+        yield from _tier0(run, plan, checked)
+        cases = {case.key: case.benchmark for case in plan.cases}
     except BenchproofError as error:
         yield f"manifest.json: its plan makes no sense to this version: {error}"
         return
@@ -144,6 +145,15 @@ def _oracles(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
             checked["oracles"] += 1
             seen = Observation(measurements=result.outcome.measurements, evidence=result.evidence)
             yield from (f"{_name(result)}: recorded as passed, but {violation}" for violation in benchmark.verify(seen))
+
+
+def _tier0(run: bundle.Run, plan: Plan, checked: dict[str, int]) -> Iterator[str]:
+    """Of a target whose smokes do not stand, nothing was kept."""
+    yield from tier0.problems(run.smokes, plan.smokes, checked)
+    down = tier0.fallen(run.smokes)
+    for result in (*run.warmups, *run.results):
+        if result.target in down and isinstance(result.outcome, Passed):
+            yield f"{_name(result)}: was kept although a smoke of its target did not stand"
 
 
 def _figures(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:

@@ -14,14 +14,18 @@ from benchproof.plugins import Table
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["targets", "benchmarks", "plans", "policies", "runs"]))
+@click.argument("what", type=click.Choice(["targets", "benchmarks", "plans", "policies", "runs", "audit"]))
 @home_option
 @json_option
 def command(*, what: str, home: Path, as_json: bool) -> int:
-    """Target kinds, benchmarks with their questions, plans and policies that need no file, or this folder's runs."""
+    """Target kinds, benchmarks with their questions, plans and policies that need no file, or this folder's runs.
+
+    audit: what was started with more rights than usual, by whom and when.
+    """
     import msgspec
 
-    rows = _runs(home) if what == "runs" else _SHIPPED[what]()
+    kept = {"runs": _runs, "audit": _audit}
+    rows = kept[what](home) if what in kept else _SHIPPED[what]()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
     else:
@@ -118,6 +122,23 @@ def _runs(home: Path) -> list[dict[str, str]]:
         except BenchproofError as error:
             about = f"unreadable: {error}"
         rows.append({"name": path.name, "about": about})
+    return rows
+
+
+def _audit(home: Path) -> list[dict[str, str]]:
+    import msgspec
+
+    from benchproof.store import audit
+
+    rows = []
+    for entry, fits in audit.read(home):
+        what = entry.benchmark or "the target itself"
+        ended = f": {entry.outcome}" if entry.outcome else ""
+        doubt = "" if fits else "; THIS LINE OR THE ONE BEFORE IT WAS CHANGED"
+        about = (
+            f"{entry.user} {entry.event} {what} on {entry.target}, run {entry.run_id}, {entry.authority}{ended}{doubt}"
+        )
+        rows.append({"name": entry.at, "about": about} | msgspec.structs.asdict(entry))
     return rows
 
 

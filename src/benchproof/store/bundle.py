@@ -23,16 +23,19 @@ import msgspec
 from benchproof.analysis.calibrate import Calibrated
 from benchproof.envelope import fingerprint
 from benchproof.errors import StoreError, UsageError
-from benchproof.model import WARMUP_BLOCK, Envelope, Frozen, Result
+from benchproof.model import SMOKE_BLOCK, WARMUP_BLOCK, Envelope, Frozen, Result
 
 FORMAT = 1
-RESULTS, WARMUPS, ENVELOPE, MANIFEST, REPORT = (
+RESULTS, WARMUPS, SMOKES, ENVELOPE, MANIFEST, REPORT = (
     "results.jsonl",
     "warmups.jsonl",
+    "smokes.jsonl",
     "envelope.json",
     "manifest.json",
     "report.json",
 )
+_LINES = (RESULTS, WARMUPS, SMOKES)  # files that grow; runs of earlier versions have no smokes
+_FILE_OF_BLOCK = {WARMUP_BLOCK: WARMUPS, SMOKE_BLOCK: SMOKES}
 _CHAIN = re.compile(rb',"chain":"([0-9a-f]{64})"}\Z')
 _LINE_LIMIT_BYTES = 64 << 20
 _ENCODER = msgspec.json.Encoder()
@@ -57,7 +60,7 @@ class Manifest(Frozen, frozen=True):
 
 
 class Run(Frozen, frozen=True):
-    """A run as it is read back. `results` and `warmups` in the order in which they were recorded."""
+    """A run as it is read back. `results`, `warmups` and `smokes` in the order in which they were recorded."""
 
     path: Path
     manifest: Manifest
@@ -65,6 +68,7 @@ class Run(Frozen, frozen=True):
     target_envelopes: dict[str, str]  # target -> hash of its envelope; absent where it could not be described
     results: tuple[Result, ...]
     warmups: tuple[Result, ...]
+    smokes: tuple[Result, ...] = ()
     trusted: frozenset[str] = frozenset()  # tools whose imports the user takes as verified; never read from the disk
 
 
@@ -79,7 +83,7 @@ class Bundle:
     def __init__(self, path: Path, manifest: Manifest, lock: int) -> None:
         self.path = path
         self.manifest = manifest
-        self._chains = {name: last_chain(path / name) for name in (RESULTS, WARMUPS)}
+        self._chains = {name: last_chain(path / name) for name in _LINES}
         self._log_count = len(list((path / "logs").glob("*")))
         self._lock = lock
 
@@ -98,7 +102,7 @@ class Bundle:
             files = {ENVELOPE: _write(path / ENVELOPE, _pretty(content))}
             for name, data in objects.items():
                 files[f"objects/{name}"] = _write(path / "objects" / name, data)
-            for name in (RESULTS, WARMUPS):
+            for name in _LINES:
                 _write(path / name, b"")
             bundle = cls(path, msgspec.structs.replace(manifest, files=files), _locked(path))
             bundle._write_manifest()
@@ -135,10 +139,10 @@ class Bundle:
 
     def append(self, result: Result) -> None:
         """Record one result; when this returns it is on the disk."""
-        self._record(WARMUPS if result.block == WARMUP_BLOCK else RESULTS, (result,))
+        self._record(_FILE_OF_BLOCK.get(result.block, RESULTS), (result,))
 
     def extend(self, results: Iterable[Result]) -> None:
-        """Record results that are there already, none of them of the warm-up; all of them or none."""
+        """Record results that are there already, none of them of warm-up or tier 0; all of them or none."""
         self._record(RESULTS, results)
 
     def _record(self, name: str, results: Iterable[Result]) -> None:
@@ -172,13 +176,14 @@ def load(path: Path) -> Run:
     """Read a run back. Raises StoreError if it is none or is damaged; a torn last line is left out."""
     if not path.is_dir():
         raise StoreError(f"no run at '{path}'; `benchproof list runs` shows what there is")
-    for name in (MANIFEST, ENVELOPE, RESULTS, WARMUPS, REPORT):  # a pipe would be waited for without end
+    for name in (MANIFEST, ENVELOPE, *_LINES, REPORT):  # a pipe would be waited for without end
         if os.path.lexists(path / name) and not stat.S_ISREG((path / name).lstat().st_mode):
             raise StoreError(f"'{path}' is damaged: {name} is not a regular file")
     try:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
         envelopes = msgspec.json.decode((path / ENVELOPE).read_bytes(), type=_Envelopes)
         results, warmups = (tuple(result for result, _ in read_lines(path / name)) for name in (RESULTS, WARMUPS))
+        smokes = tuple(result for result, _ in read_lines(path / SMOKES)) if (path / SMOKES).exists() else ()
     except FileNotFoundError as error:
         raise StoreError(
             f"'{path}' is no run, or one that was ended before its first invocation: {error.filename} is missing"
@@ -193,6 +198,7 @@ def load(path: Path) -> Run:
         target_envelopes=envelopes.targets,
         results=results,
         warmups=warmups,
+        smokes=smokes,
     )
 
 
@@ -204,12 +210,17 @@ def load_sealed(path: Path) -> Run:
     if encoded(run.manifest) != (path / MANIFEST).read_bytes() or seal_of(run.manifest) != run.manifest.seal:
         raise StoreError(f"'{path}' is damaged: {MANIFEST} is not as it was sealed")
     if run.manifest.state == "complete":
-        for name in (RESULTS, WARMUPS, ENVELOPE):
-            if run.manifest.files.get(name) != _sha256(path / name):
+        for name in {*grown(path), *run.manifest.files.keys() & {SMOKES}, ENVELOPE}:
+            if not (path / name).exists() or run.manifest.files.get(name) != _sha256(path / name):
                 raise StoreError(f"'{path}' is damaged: {name} is not the file that was sealed")
-    elif not all(fits for name in (RESULTS, WARMUPS) for _, fits in read_lines(path / name)):
+    elif not all(fits for name in grown(path) for _, fits in read_lines(path / name)):
         raise StoreError(f"'{path}' is damaged: a line of its results is not as it was recorded")
     return run
+
+
+def grown(path: Path) -> tuple[str, ...]:
+    """The files of a run that grow line by line, those that it has."""
+    return tuple(name for name in _LINES if name != SMOKES or (path / SMOKES).exists())
 
 
 def _refuse_missing_envelopes(path: Path, found: _Envelopes) -> None:
@@ -340,8 +351,8 @@ def _tidy(run: Run) -> None:
     if odd := strangers(run.path):
         what = odd[0].relative_to(run.path)
         raise StoreError(f"'{run.path}' is damaged: {what} is neither a file nor a folder of a run")
-    named = {log for result in (*run.results, *run.warmups) for log in result.logs}
-    for name in (RESULTS, WARMUPS):
+    named = {log for result in (*run.results, *run.warmups, *run.smokes) for log in result.logs}
+    for name in grown(run.path):
         _drop_torn_line(run.path / name)
     (run.path / "logs").mkdir(exist_ok=True)
     for log in (run.path / "logs").iterdir():

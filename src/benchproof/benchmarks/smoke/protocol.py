@@ -9,7 +9,7 @@ from benchproof.benchmarks.smoke.smoked import TIER
 from benchproof.errors import NotSupported
 from benchproof.model import Definition, Frozen, Observation, Reporting, Target
 
-_FACTS = ("protocol", "freshness", "pace", "stated_system", "stated_build")
+_FACTS = ("protocol", "freshness", "stated_system", "stated_build", "stated_clock")
 
 
 class Transcript(Frozen, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +44,6 @@ class Transcript(Frozen, frozen=True, forbid_unknown_fields=True):
 
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations."""
-        for fact in ("protocol", "freshness", "pace"):
+        for fact in ("protocol", "freshness"):
             if not observation.evidence.get(fact):
                 yield f"{fact}: expected what the transcript says, found nothing"

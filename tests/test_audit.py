@@ -1,0 +1,160 @@
+"""What has more rights than usual goes on record before it starts, or it does not start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchproof import plan, runner
+from benchproof.errors import StoreError, TargetFailed
+from benchproof.model import Invalid, Passed
+from benchproof.store import audit, bundle
+from benchproof.targets.fake import Fake
+from conftest import completed, transcript
+
+MOUNT = {"mounts": 100, "mounted_type": "tmpfs", "mounted_apart": 1, "gone": 1}
+HELD = {
+    "authority.capabilities": f"{1 << 21:016x}",
+    "authority.bounding": f"{1 << 21:016x}",
+    "authority.new_namespaces": "mnt",
+}
+GOOD = completed(transcript("mount.tmpfs", evidence=MOUNT | HELD))
+
+
+class Silent:
+    def planned(self, targets): ...
+    def note(self, message): ...
+    def done(self, block, target, benchmark): ...
+
+
+@pytest.fixture
+def measure(tmp_path, monkeypatch, host_probe):
+    def go(answer, benchmark="mount.tmpfs"):
+        document = {"targets": {"host": {}}, "suites": {"s": {"benchmarks": [benchmark]}}, "run": {"blocks": 1}}
+        monkeypatch.setattr(plan.Plan, "make_target", lambda _plan, _name, _lab: Fake(answer))
+        with runner.begin(plan.parse(document, where="test"), tmp_path, host_probe, Silent()) as session:
+            results = list(session.run())
+            session.close()
+        return results
+
+    return go
+
+
+def records(home):
+    return [(entry.event, entry.benchmark, entry.outcome) for entry, fits in audit.read(home) if fits]
+
+
+def test_each_start_is_on_the_disk_before_it_happens_and_its_end_after_it(measure, tmp_path):
+    seen = []
+
+    def answer(_argv, _stdin, _files):
+        seen.append(records(tmp_path)[-1])
+        return GOOD
+
+    results = measure(answer)
+    assert all(isinstance(each.outcome, Passed) for each in results)
+    assert seen == [("starting", "mount.tmpfs", "")] * 2  # warm-up and one block
+    assert records(tmp_path) == [("starting", "mount.tmpfs", ""), ("ended", "mount.tmpfs", "passed")] * 2
+    (first, _), *_ = audit.read(tmp_path)
+    assert (first.target, first.run_id) == ("host", results[0].run_id)
+    assert "CAP_SYS_ADMIN" in first.authority
+    assert first.user
+
+
+def test_how_it_ended_is_on_record_too(measure, tmp_path):
+    def answer(_argv, _stdin, _files):
+        raise TargetFailed("it crashed")
+
+    measure(answer)
+    assert ("ended", "mount.tmpfs", "it crashed") in records(tmp_path)
+
+
+def test_what_needs_no_rights_leaves_no_record(measure, tmp_path):
+    measure(lambda *_: completed(transcript()), "syscall.getpid")
+    assert records(tmp_path) == []
+
+
+def test_what_cannot_go_on_record_does_not_start(measure, tmp_path):
+    (tmp_path / audit.AUDIT).mkdir()
+    started = []
+    results = measure(lambda argv, *_: started.append(argv) or GOOD)
+    assert started == []
+    assert all(isinstance(each.outcome, Invalid) for each in results)
+    assert "goes on record or does not start" in results[0].outcome.reason
+
+
+def written(home, count=3):
+    for number in range(count):
+        said = {"run_id": "r", "target": "t", "authority": "none", "event": "starting"}
+        audit.append(home, audit.entry(benchmark=f"b{number}", **said))
+    return (home / audit.AUDIT).read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        (lambda lines: [lines[0].replace('"b0"', '"b7"'), *lines[1:]], [False, True, True]),
+        (lambda lines: [lines[0], lines[2]], [True, False]),
+        (lambda lines: [lines[1], lines[0], lines[2]], [False, False, False]),
+    ],
+)
+def test_a_line_that_was_changed_or_taken_out_is_noticed(tmp_path, change, good):
+    (tmp_path / audit.AUDIT).write_text("".join(change(written(tmp_path))))
+    assert [fits for _, fits in audit.read(tmp_path)] == good
+
+
+def test_a_torn_or_damaged_line_stops_what_comes_after_it(tmp_path):
+    lines = written(tmp_path)
+    for torn in ("".join(lines)[:-5], "".join(lines) + "rubbish\n"):
+        (tmp_path / audit.AUDIT).write_text(torn)
+        with pytest.raises(StoreError, match="move the file away"):
+            written(tmp_path, 1)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="--home"):
+        written(tmp_path, 1)
+
+
+def listed(home, *flags):
+    command = [sys.executable, "-m", "benchproof", "list", "audit", "--home", str(home), *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_command_line_shows_the_record_and_what_is_wrong_with_it(tmp_path):
+    lines = written(tmp_path)
+    assert [row["benchmark"] for row in json.loads(listed(tmp_path, "--json"))] == ["b0", "b1", "b2"]
+    (tmp_path / audit.AUDIT).write_text("".join(lines).replace('"b1"', '"b9"'))
+    assert listed(tmp_path).count("WAS CHANGED") == 1
+
+
+def test_the_start_of_a_measurement_build_is_on_record_before_it_is_described(tmp_path, monkeypatch, host_probe):
+    image = tmp_path / "image"
+    image.write_bytes(b"no kernel")
+    document = {
+        "targets": {"k": {"kind": "kernel", "image": str(image), "build": "measurement"}},
+        "suites": {"s": {"benchmarks": ["syscall.getpid"]}},
+        "run": {"blocks": 1},
+    }
+    seen = []
+
+    class Described(Fake):
+        def facts(self):
+            seen.extend(records(tmp_path))
+            return super().facts()
+
+    monkeypatch.setattr(
+        plan.Plan, "make_target", lambda _plan, _name, _lab: Described(lambda *_: completed(transcript()))
+    )
+    with runner.begin(plan.parse(document, where="test"), tmp_path, host_probe, Silent()) as session:
+        list(session.run())
+        assert bundle.load(session.out.path).results
+    assert seen == [("starting", "", "")]
+    assert ("ended", "syscall.getpid", "passed") in records(tmp_path)
+    assert all("measurement build" in entry.authority for entry, _ in audit.read(tmp_path))
