@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from benchproof import envelope, foreign, tier0
-from benchproof.analysis import calibrate, gate, invocations, matrix, relative, speedup, widths
+from benchproof.analysis import calibrate, gate, invocations, matrix, profiles, relative, speedup, versus, widths
 from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
@@ -99,7 +99,23 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         smokes=tier0.told(run.smokes),
         scaling=widths.rows(cases, results, _systems(run, plan)),
     )
+    found = msgspec.structs.replace(found, profiles=tuple(_profiles(run, plan, found)))
     return msgspec.structs.replace(found, gates=judged(run, found, plan.gates, relative.within(found)))
+
+
+def _profiles(run: Run, plan: Plan, found: Report) -> Iterator[profiles.Profiles]:
+    """What the targets of each matrix cost, every pair of them in the same blocks."""
+    halves = {name: half(run, name, found) for matrix_ in plan.matrices for name in matrix_.targets}
+
+    def between(base: str, new: str) -> versus.Versus:
+        context = undeclared((run, base), (run, new), vary=plan.run.vary)
+        return versus.between(halves[base], halves[new], context=context, vary=plan.run.vary, design=plan.run.design)
+
+    for each in plan.matrices:
+        if len(each.targets) > 1:
+            keys = [run.target_envelopes[name] for name in each.targets if name in run.target_envelopes]
+            emulated = any(run.envelopes[key].sections["machine"].get("execution") == "tcg" for key in keys)
+            yield profiles.of(each.name, each.base, each.targets, between, emulated=emulated)
 
 
 def judged(run: Run, found: Report, gates: Iterable[Gate], ratios: Ratios) -> tuple[GateVerdict, ...]:

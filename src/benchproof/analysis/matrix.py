@@ -15,6 +15,7 @@ from benchproof.analysis.cells import Cell, Kind, make_cell, measurements, unlik
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.invocations import Asked, Question
+from benchproof.analysis.profiles import Profiles
 from benchproof.analysis.published import Published
 from benchproof.analysis.scaling import ScalingRow
 from benchproof.model import Better, Facet, Frozen, Result, Unit
@@ -87,6 +88,7 @@ class Report(Frozen, frozen=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     method: str = METHOD
     scaling: tuple[ScalingRow, ...] = ()  # of workloads that were asked at several widths
+    profiles: tuple[Profiles, ...] = ()  # of targets that are of one matrix
     smokes: tuple[Smoke, ...] = ()
     published: tuple[Published, ...] = ()  # by others: context, in no ratio
 

@@ -21,6 +21,7 @@ _EPILOG = """\b
 Examples:
   benchproof compare last                          each target of the last run against its reference
   benchproof compare last --targets bwrap,gvisor   any two targets of it
+  benchproof compare last --all                    every target of it against every other
   benchproof compare 20261120 last                 the same targets of two runs
   benchproof compare RUN RUN --vary system         two runs in which the system under test changed
   benchproof compare branch:main last              the last run against the newest of a branch (tag:, commit:, run:)
@@ -32,6 +33,7 @@ Examples:
 @click.argument("base")
 @click.argument("new", required=False)
 @click.option("--targets", default="", help="BASE,NEW: compare these two targets (of one run, or one of each).")
+@click.option("--all", "every", is_flag=True, help="Every target of one run against every other, such as profiles.")
 @click.option("--vary", default="", help="What may differ, such as 'system'; two runs always differ in time.")
 @click.option("--margin", help="What counts as the same, such as '2 %'; by default that of the newer run.")
 @click.option("--trust", default="", help="Take what these tools reported as verified, such as 'hyperfine'.")
@@ -44,6 +46,7 @@ def command(
     base: str,
     new: str | None,
     targets: str,
+    every: bool,
     vary: str,
     margin: str | None,
     fdr: str | None,
@@ -75,7 +78,9 @@ def command(
         raise UsageError(f"expected as many runs on either side, found {len(sides[0])} and {len(sides[1])}")
     _refuse_repeated(sides)
     several = list(zip(*sides, strict=True))
-    found = _compared(several, chosen, vary=vary, changes={"margin": margin, "fdr": fdr})
+    if every and (new is not None or chosen):
+        raise UsageError("--all compares the targets of one run with each other; name that run alone")
+    found = _compared(several, None if every else chosen, vary=vary, changes={"margin": margin, "fdr": fdr})
     click.echo(versus.as_json(found) if as_json else versus.render(found, **look()), nl=False)
     return _status(found)
 
@@ -90,7 +95,7 @@ def _refuse_repeated(sides: list[list[Run]]) -> None:
 
 
 def _compared(
-    several: list[tuple[Run, Run]], chosen: tuple[str, ...], *, vary: str, changes: dict[str, str | None]
+    several: list[tuple[Run, Run]], chosen: tuple[str, ...] | None, *, vary: str, changes: dict[str, str | None]
 ) -> list[Versus]:
     """Every pair of targets that was asked for, over all pairs of runs."""
     from benchproof import report
@@ -115,11 +120,22 @@ def _compared(
         return versus.between(*pair, context=context, vary=facets, design=design, drift=drift, remedy=remedy)
 
     found = []
-    for one, other in _pairs(reports[0], chosen):
+    for one, other in _every(reports[0][1]) if chosen is None else _pairs(reports[0], chosen):
         pairs = halves(one, other)
         each = [single(number, pair) for number, pair in enumerate(pairs)]
         found.append(versus.pooled(pairs, each) if len(each) > 1 else each[0])
     return found
+
+
+def _every(found: Report) -> list[tuple[str, str]]:
+    """Every two targets that are measured in the same way. Raises UsageError where there are none."""
+    import itertools
+
+    pairs = itertools.combinations(found.columns, 2)
+    able = [(one.target, other.target) for one, other in pairs if one.exact == other.exact]
+    if not able:
+        raise UsageError(f"run {found.run_id} has no two targets that are measured in the same way")
+    return able
 
 
 def _pairs(reports: tuple[Report, Report], chosen: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import doubts, elsewhere, layout, speeds, tables
+from benchproof.reporters import doubts, elsewhere, layout, profiles, speeds, tables
 
 
 def render(report: Report) -> str:
@@ -19,6 +19,7 @@ def render(report: Report) -> str:
                 *_smokes(report),
                 *_tables(report),
                 *_published(report),
+                *_profiles(report),
                 *_scaling(report),
                 *_gates(report),
                 *_correctness(report),
@@ -121,6 +122,22 @@ def _published(report: Report) -> Iterator[str]:
     yield ""
     yield from (f"- {_safe(source)}" for source in elsewhere.sources(report))
     yield ""
+
+
+def _profiles(report: Report) -> Iterator[str]:
+    for table in (*profiles.costs(report), *profiles.every(report)):
+        yield f"## {_safe(table.title[0].upper() + table.title[1:])}"
+        yield ""
+        if table.lines:
+            yield f"| {' | '.join(map(_safe, table.heads))} |"
+            yield f"|{' --- |' * len(table.heads)}"
+        yield from (f"| {' | '.join(map(_safe, line))} |" for line in table.lines)
+        yield ""
+        yield from (f"- {_safe(remark)}" for remark in table.remarks)
+        yield ""
+    if report.profiles:
+        yield profiles.LEGEND
+        yield ""
 
 
 def _scaling(report: Report) -> Iterator[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Report
-from benchproof.reporters import doubts, elsewhere, grids, layout, speeds
+from benchproof.reporters import doubts, elsewhere, grids, layout, profiles, speeds
 from benchproof.reporters.grids import escape
 
 __all__ = ["escape", "gates", "render"]
@@ -32,6 +32,7 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(_published(report))
         for source in elsewhere.sources(report):
             console.print(escape(source), style="dim")
+    _profiles(console, report)
     if report.scaling:
         console.print("scaling", style="italic")
         console.print(_scaling(report))
@@ -57,6 +58,20 @@ def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(f"note: {escape(warning)}", style="yellow", soft_wrap=True)
     console.print(f"run {escape(report.run_id)}: {layout.gate_counts(report.gates)}")
     return text.getvalue()
+
+
+def _profiles(console: Console, report: Report) -> None:
+    for found in profiles.costs(report, repeating=False):
+        table = Table(title=escape(found.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in found.heads:
+            table.add_column(escape(name), justify="left" if name == found.heads[0] else "right", overflow="fold")
+        for line in found.lines:
+            table.add_row(*map(escape, line))
+        console.print(table if found.lines else escape(found.title), style=None if found.lines else "italic")
+        for remark in found.remarks:
+            console.print(escape(remark), style="dim")
+    if report.profiles:
+        console.print(f"{profiles.LEGEND} {profiles.EVERY}", style="dim")
 
 
 def _published(report: Report) -> Table:
