@@ -107,6 +107,26 @@ def test_a_pair_of_which_one_has_no_figure_says_which_and_why():
     assert (line.base, line.unit) == ("1.234", "us")
     (pair,) = tables.of(a_report(LINUX, BARE, found=results("linux", [Failed(violations=("wrong",))])))
     assert pair.lines[0].status == "reference failed"
+    assert (
+        "failed"
+        in FORMATS.load("terminal")(
+            a_report(LINUX, BARE, found=results("linux", [Failed(violations=("wrong",))])), width=60
+        )
+        .partition("notes")[2]
+        .partition("There is no")[0]
+    )
+
+
+def test_what_neither_has_is_named_beneath_and_takes_no_lines():
+    refused = [each for name in ("linux", "bare") for each in results(name, [Unsupported(reason="there is none")])]
+    found = a_report(LINUX, BARE, found=refused)
+    (pair,) = tables.of(found)
+    assert (pair.lines, pair.neither) == ((), ("syscall.getpid",))
+    for form in ("terminal", "markdown"):
+        assert "neither has: syscall.getpid" in FORMATS.load(form)(found).lower()
+    half = [each for each in refused if each.target == "bare"]
+    (pair,) = tables.of(a_report(LINUX, BARE, found=half + results("linux", [Failed(violations=("wrong",))])))
+    assert [line.status for line in pair.lines] == ["unsupported"]
 
 
 def test_rows_of_several_tiers_are_in_sections_of_their_own():

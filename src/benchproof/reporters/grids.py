@@ -33,6 +33,8 @@ def of(console: Console, report: Report) -> Iterator[Table | str]:
     """The tables of a report in their order, and beneath them how to read them."""
     for table in tables.of(report):
         yield from _of_pair(console, table) if isinstance(table, tables.Pair) else _of_part(console, report, table)
+        if isinstance(table, tables.Pair) and table.neither:
+            yield escape(f"neither has: {', '.join(table.neither)}")
         if table.legend:
             yield table.legend
 
@@ -103,7 +105,8 @@ def _short(pair: tables.Pair, name_of: Callable[[tables.Line], str]) -> Table:
     for name, lines in tables.lines_by_tier(pair):
         _section(table, name)
         for line in lines:
-            figures = (line.new or _word(line.status), line.base, _ratio(line.comparison, 2))
+            words = (line.new or _word(line.status), line.base or _word(line.base_status))
+            figures = (*words, _ratio(line.comparison, 2))
             table.add_row(name_of(line), line.unit, *figures, _numbers(line.notes))
     return table
 

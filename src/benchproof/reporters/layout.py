@@ -197,9 +197,10 @@ def configuration(report: Report, column: Column) -> str:
     if sections is None:
         return f"{column.target}: not described, it could not be started"
     machine, system = sections.get("machine", {}), sections.get("system", {})
-    words = (system.get("kernel_package", system.get("kernel")), system.get("version"), machine.get("execution"))
+    kernel = system.get("kernel_package") or system.get("kernel") or system.get("stated_system")
+    words = (kernel, system.get("version"), machine.get("execution"))
     command = machine.get("command", system.get("command", ""))
-    described = ", ".join(word for word in (column.envelope[:19], *words) if word)
+    described = ", ".join(cut(word, MOST_OF_A_NAME) for word in (column.envelope[:19], *words) if word)
     return f"{column.target}: {described}" + (f"; {command}" if command else "")
 
 

@@ -66,6 +66,9 @@ def _pair(pair: tables.Pair) -> Iterator[str]:
         for line in lines:
             yield f"| {' | '.join(_fields(line))} |"
         yield ""
+    if pair.neither:
+        yield f"Neither has: {_safe(', '.join(pair.neither))}."
+        yield ""
 
 
 def _fields(line: tables.Line) -> Iterator[str]:

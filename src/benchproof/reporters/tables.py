@@ -37,9 +37,10 @@ class Line(NamedTuple):
     row: Row
     name: str
     mechanism: str
-    status: str
+    status: str  # of the target, and of the reference where that alone has no figure
+    base_status: str
     unit: str
-    new: str
+    new: str  # empty without a figure
     base: str
     comparison: Comparison | None
     notes: tuple[int, ...]
@@ -52,6 +53,7 @@ class Pair(NamedTuple):
     base: Column
     lines: tuple[Line, ...]
     legend: str
+    neither: tuple[str, ...] = ()  # what both say that they do not have, by name
 
     @property
     def title(self) -> str:
@@ -68,7 +70,10 @@ def of(report: Report) -> Iterator[Pair | Part]:
         pairs = _pairs(report, columns)
         for number, (new, base) in enumerate(pairs, start=1):
             legend = layout.legend(report, exact=exact, paired=True) if number == len(pairs) else ""
-            yield Pair(new, base, tuple(_lines(report, new, base, numbers)), legend)
+            asked = [row for row in report.rows if new.target in row.cells]
+            lines = _lines(report, [row for row in asked if not _is_of_neither(row, new, base)], new, base, numbers)
+            neither = tuple(layout.question(report, row) for row in asked if _is_of_neither(row, new, base))
+            yield Pair(new, base, tuple(lines), legend, neither)
         shown = {column.target for pair in pairs for column in pair}
         rest = tuple(column for column in columns if column.target not in shown)
         rows = tuple(row for row in report.rows if row.cells.keys() & {column.target for column in rest})
@@ -98,11 +103,14 @@ def _is_guest(report: Report, column: Column) -> bool:
     return machine.get("execution", "native") not in {"native", "unknown"}
 
 
-def _lines(report: Report, new: Column, base: Column, numbers: dict[str, int]) -> Iterator[Line]:
-    for row in report.rows:
-        cell = row.cells.get(new.target)
-        if cell is None:
-            continue
+def _is_of_neither(row: Row, new: Column, base: Column) -> bool:
+    cells = [row.cells[column.target] for column in (new, base) if column.target in row.cells]
+    return len(cells) == 2 and all(cell.status == "unsupported" for cell in cells)
+
+
+def _lines(report: Report, rows: Iterable[Row], new: Column, base: Column, numbers: dict[str, int]) -> Iterator[Line]:
+    for row in rows:
+        cell = row.cells[new.target]
         home = _home(report, row, base.target)
         other = home.cells[base.target]
         both = {name: each for name, each in ((base.target, other), (new.target, cell)) if name in row.cells}
@@ -114,6 +122,7 @@ def _lines(report: Report, new: Column, base: Column, numbers: dict[str, int]) -
             name=layout.question(report, row),
             mechanism=layout.cut(cell.mechanism, _MOST_OF_A_MECHANISM) if _is_unlike(cell) else "",
             status=_status(cell, other),
+            base_status=other.status,
             unit=unit,
             new=_figure(cell, divisor, row),
             base=layout.amount(other.median, home.unit)
@@ -141,7 +150,7 @@ def _is_unlike(cell: Cell) -> bool:
 def _status(new: Cell, base: Cell) -> str:
     if new.status != "passed" or base.status == "passed":
         return new.status
-    return f"reference {base.status}"
+    return "no reference" if base.status == "unsupported" else f"reference {base.status}"
 
 
 def _figure(cell: Cell, divisor: float, row: Row) -> str:
