@@ -18,7 +18,7 @@ ROOT = Path(benchproof.__file__).parent
 ROWS = (
     ("errors", "quantities", "model"),
     ("pinning",),
-    ("plugins", "process", "noise", "footprint", "labels"),
+    ("plugins", "process", "noise", "cloud", "footprint", "labels"),
     ("oracles", "authority", "outcomes", "probe", "guest", "envelope", "analysis", "protocol"),
     ("targets", "benchmarks", "importers", "reporters", "store"),
     ("document", "tables"),

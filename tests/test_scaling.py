@@ -304,6 +304,32 @@ def test_a_cpu_set_with_siblings_of_one_core_has_fewer_cores_than_cpus():
     assert (found.count, found.cores, found.pinned, found.isolated) == (3, 2, True, True)
 
 
+def test_a_summary_says_by_what_its_cpus_are_isolated():
+    isolated = HOST | {"cpus_isolated": "0-3", "cpus_without_tick": "0-3", "cpus_without_rcu": "0-3"}
+    assert scaling.cpu_set(widths.cpus(isolated, {})).endswith(
+        "pinned, isolated (isolcpus 0-3, nohz_full 0-3, rcu_nocbs 0-3)"
+    )
+    partition = widths.cpus(HOST | {"cpuset_partition": "isolated"}, {})
+    assert scaling.cpu_set(partition).endswith("isolated (an isolated cpuset)")
+    for told in ({"cpuset_partition": "root"}, {"cpus_isolated": "0-2"}, {"cpus_without_tick": "0-3"}):
+        assert scaling.cpu_set(widths.cpus(HOST | told, {})).endswith("not isolated")
+
+
+def test_a_target_with_cpus_of_its_own_is_pinned_even_to_all_of_them():
+    two = {"cpus": "2", "cpus_allowed": "0,1", "cpu_siblings": "0 1"}
+    assert widths.cpus(two, {"cpu_set": "0,1"}).pinned
+    assert not widths.cpus(two, {}).pinned
+
+
+def test_a_guest_on_a_virtual_host_is_nested():
+    facts = {"host": HOST | {"hypervisor": "yes"}}
+    for execution, words in (("kvm", "nested: a guest on a host that is itself virtual"), ("native", "the host is")):
+        (system,) = widths.systems({"x": ("x", {})}, {"x": facts | {"machine": {"execution": execution}}}, [])
+        (row,) = widths.rows(cases_of(run_of(("x",))), run_of(("x",)), [system])
+        assert row.notes[-1].startswith(words)
+        assert row.notes[-1].endswith("no proof for hardware")
+
+
 def test_a_guest_uses_no_more_cpus_than_it_has():
     assert widths.cpus(HOST, {}, 2).count == 2
     assert widths.cpus(HOST, {"cpu_set": "0,1,2"}, 0).count == 3

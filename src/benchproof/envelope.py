@@ -22,6 +22,7 @@ from typing import get_args
 
 import msgspec
 
+from benchproof import cloud
 from benchproof.model import Envelope, Facet, Facts, Frozen
 
 FACETS: tuple[Facet, ...] = get_args(Facet)
@@ -150,6 +151,7 @@ def host() -> dict[str, str]:
         "cpus_isolated": _text(_SYS_CPU / "isolated"),
         "cpus_without_tick": _text(_SYS_CPU / "nohz_full").replace("(null)", ""),
         "cpus_without_rcu": _kernel_argument("rcu_nocbs"),
+        "cpuset_partition": _partition(),
         "smt": _text(_SYS_CPU / "smt" / "active"),
         "memory": _after("/proc/meminfo", "MemTotal"),
         "hypervisor": "yes" if " hypervisor" in _after("/proc/cpuinfo", "flags") else "no",
@@ -161,6 +163,7 @@ def host() -> dict[str, str]:
         "mitigations": _mitigations(),
         "seccomp_filters": _after("/proc/self/status", "Seccomp_filters"),
         "distribution": _after("/etc/os-release", "PRETTY_NAME").strip('"'),
+        **cloud.facts(),
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -170,6 +173,16 @@ def _siblings() -> str:
     found = {_text(path) for path in _SYS_CPU.glob("cpu[0-9]*/topology/thread_siblings_list")} - {""}
     cores = sorted(sorted(_numbers(core)) for core in found)
     return " ".join(",".join(map(str, core)) for core in cores)
+
+
+def _partition(root: Path = Path("/")) -> str:
+    """`isolated` where a group of ours has CPUs that the kernel's scheduler leaves to it; empty for a usual one."""
+    groups = (line.removeprefix("0::/") for line in _text(root / "proc/self/cgroup").splitlines() if line[:4] == "0::/")
+    for own in (root / "sys/fs/cgroup" / group for group in groups):
+        for folder in (own, *own.parents):
+            if (kind := _text(folder / "cpuset.cpus.partition")) not in {"", "member"}:
+                return kind
+    return ""
 
 
 def _numbers(text: str) -> Iterator[int]:

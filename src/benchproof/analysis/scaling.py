@@ -33,6 +33,7 @@ class Cpus(Frozen, frozen=True, kw_only=True):
     cores: int | None = None  # physical cores among them
     pinned: bool | None = None  # to fewer CPUs than the host has
     isolated: bool = False  # from the host's scheduler, so that nothing else runs on them
+    isolation: str = ""  # by what: "isolcpus 1-3, nohz_full 1-3"
 
 
 class Point(Frozen, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class Series(Frozen, frozen=True, kw_only=True):
     partition: str = ""  # the split that the workload has today; empty: that of its points
     comparison: bool = False  # the system that others are held against
     virtual_host: bool = False
+    nested: bool = False  # it is a guest itself
 
 
 class Step(Frozen, frozen=True, kw_only=True):
@@ -257,7 +259,7 @@ def cpu_set(cpus: Cpus) -> str:
         return "CPU set not on record"
     cores = "cores not on record" if cpus.cores is None else f"{cpus.cores} physical cores"
     pinned = {None: "", True: ", pinned", False: ", not pinned"}[cpus.pinned]
-    isolated = "isolated" if cpus.isolated else "not isolated"
+    isolated = f"isolated{f' ({cpus.isolation})' if cpus.isolation else ''}" if cpus.isolated else "not isolated"
     return f"CPU set {cpus.allowed} ({cores}){pinned}, {isolated}"
 
 
@@ -266,7 +268,8 @@ def _notes(series: Series, steps: Iterable[Step]) -> Iterable[str]:
     if not any(point.answers for point in series.points):
         yield "the answers are not on record: each width was judged by itself alone"
     if series.virtual_host:
-        yield "the host is itself virtual: no proof for hardware"
+        guest = "nested: a guest on a host that is itself virtual" if series.nested else "the host is itself virtual"
+        yield f"{guest}: no proof for hardware"
 
 
 def _law(points: Sequence[Point]) -> tuple[Law | None, str]:

@@ -31,6 +31,7 @@ class System(Frozen, frozen=True, kw_only=True):
     cpus: Cpus = Cpus()
     comparison: bool = False
     virtual_host: bool = False
+    nested: bool = False
 
 
 class _Workload(Frozen, frozen=True):
@@ -54,9 +55,20 @@ def cpus(host: Mapping[str, str], machine: Mapping[str, str], vcpus: int = 0) ->
         allowed=allowed,
         count=min(len(numbers), vcpus or len(numbers)),
         cores=None if used is None else min(used, vcpus or used),
-        pinned=len(numbers) < int(many) if many.isdecimal() else None,
-        isolated=set(numbers) <= set(_isolated(host.get("cpus_isolated", ""))),
+        pinned=True if machine.get("cpu_set") else len(numbers) < int(many) if many.isdecimal() else None,
+        isolated=bool(isolation := _isolation(host, numbers)),
+        isolation=isolation,
     )
+
+
+def _isolation(host: Mapping[str, str], numbers: Sequence[int]) -> str:
+    """By what all of these CPUs are kept free of others; empty where they are not."""
+    partition = host.get("cpuset_partition") == "isolated"
+    if not partition and not set(numbers) <= set(_isolated(host.get("cpus_isolated", ""))):
+        return ""
+    said = {"isolcpus": "cpus_isolated", "nohz_full": "cpus_without_tick", "rcu_nocbs": "cpus_without_rcu"}
+    words = [f"{word} {host[fact]}" for word, fact in said.items() if host.get(fact)]
+    return ", ".join([*words, *(["an isolated cpuset"] if partition else [])])
 
 
 def _isolated(text: str) -> Iterator[int]:
@@ -198,6 +210,7 @@ def _series(name: str, system: System, metric: Measurement, seen: Mapping[int, S
         cpus=system.cpus,
         comparison=system.comparison,
         virtual_host=system.virtual_host,
+        nested=system.nested,
     )
 
 
@@ -261,4 +274,5 @@ def _system(
         cpus=cpus(host, machine, vcpus),
         comparison=not comparisons.isdisjoint(targets.values()),
         virtual_host=host.get("hypervisor") == "yes",
+        nested=machine.get("execution") in {"kvm", "tcg"},
     )

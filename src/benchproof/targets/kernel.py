@@ -28,7 +28,7 @@ from benchproof.model import Clock, Completed, Facts, Frozen, Lab, Reported
 from benchproof.protocol import faults, grammar, transcript
 from benchproof.protocol.transcript import Ended, Heard
 from benchproof.quantities import Duration
-from benchproof.targets.settings import Plugged
+from benchproof.targets.settings import Plugged, refuse_unreadable
 
 _MARK = b"@bp "
 _RELEASE = frozenset({"", "release"})
@@ -122,6 +122,7 @@ class Kernel:
                 if not path.is_file() or not path.stat().st_size:
                     what = "a folder" if path.is_dir() else "an empty file" if path.is_file() else "no such file"
                     raise UsageError(f"{key}: expected a file that QEMU can boot, found {what}: '{name}'")
+                refuse_unreadable(key, name)
 
     def __init__(self, settings: Settings, lab: Lab) -> None:
         self.settings = settings

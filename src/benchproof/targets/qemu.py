@@ -23,7 +23,7 @@ from benchproof.guest.hardware import emulator_version
 from benchproof.model import Clock, Completed, Facts, Footprint, Lab
 from benchproof.quantities import Duration
 from benchproof.targets.observed import observe, seen_within
-from benchproof.targets.settings import Plugged
+from benchproof.targets.settings import Plugged, refuse_unreadable
 
 _PUT_TIMEOUT_S = 120.0
 _LEAST_MEMORY_BYTES = 16 << 20
@@ -170,6 +170,8 @@ class Qemu:
                 raise UsageError(
                     f"kernel: expected a kernel image or '{kernels.DEBIAN}PACKAGE', found {what}: '{self.kernel}'"
                 )
+            if not self.kernel.startswith(kernels.DEBIAN):
+                refuse_unreadable("kernel", self.kernel)
 
     def __init__(self, settings: Settings, lab: Lab) -> None:
         self.settings = settings

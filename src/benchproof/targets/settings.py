@@ -100,4 +100,13 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return trouble
 
 
+def refuse_unreadable(key: str, name: str) -> None:
+    """Raises UsageError for a file that this user may not read, as kernels in /boot are on some systems."""
+    if not os.access(name, os.R_OK):
+        raise UsageError(
+            f"{key}: expected a file that this user may read, found one that only others may: '{name}'; have it copied "
+            "into a folder of yours and name that (benchproof never asks for more rights)"
+        )
+
+
 MACHINE = Plugged.__struct_fields__  # the keys of a plan that two targets on one machine share
