@@ -202,6 +202,15 @@ def test_a_damaged_transcript_of_a_dialect_is_invalid(change, words):
         read(heard(MEASURED.replace(*change)), "syscall.getpid", ended=OVER, grammar=dialect(MEASURE))
 
 
+def test_a_result_that_is_printed_when_all_is_over_is_held_against_the_whole_time():
+    slow = SUMMARY.replace("812.5", "3000000")  # 3 s
+    late = ((0, 10**12), (0, 10**12 + 5 * 10**9))
+    assert read(Heard(slow.encode(), late), "syscall.getpid", ended=OVER, grammar=dialect(CSV)).samples == (3e9,)
+    early = ((0, 10**12), (0, 10**12 + 10**9))
+    with pytest.raises(TargetFailed, match=r"took 3.000 s by its clock.*1.000 s pass at most"):
+        read(Heard(slow.encode(), early), "syscall.getpid", ended=OVER, grammar=dialect(CSV))
+
+
 # ---- tables that make no sense ----
 
 

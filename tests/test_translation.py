@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -195,3 +196,10 @@ def test_a_gate_holds_one_primitive_by_the_name_of_its_metric():
     document["gates"] = {"page.map_unmap.latency": {"statistic": "median", "limit": "< 1 MiB/s"}}
     with pytest.raises(UsageError, match="limit"):
         plan.parse(document, where="plan")
+
+
+def test_the_parameters_of_a_case_are_those_that_are_on_disk():
+    own = {"name": "kernel.primitive", "what": "task.switch", "counts": ["turns"]}
+    (case,) = plan.parse({"targets": {"host": {}}, "suites": {"own": {"benchmarks": [own]}}}, where="plan").cases
+    assert case.parameters["counts"] == ["turns"]
+    assert json.loads(json.dumps(case.parameters)) == case.parameters

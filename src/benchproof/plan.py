@@ -106,8 +106,8 @@ class Case(Frozen, frozen=True):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The benchmark's fields, as plain values."""
-        plain = msgspec.to_builtins(self.benchmark, enc_hook=float)
+        """The benchmark's fields, as plain values: those that a result on disk has."""
+        plain = msgspec.json.decode(msgspec.json.encode(self.benchmark, enc_hook=float))
         return {name: value for name, value in plain.items() if name != "type"}
 
     @property

@@ -27,8 +27,8 @@ class Window(Frozen, frozen=True):
 
 
 def window(arrivals: Arrivals, first: Line, last: Line) -> Window | None:
-    """From the first byte of one line to the last of another; None without the arrivals of both."""
-    start, end = _piece(arrivals, first.offset), _piece(arrivals, last.last)
+    """From one line to another: to the first byte of each, as a clock is read before it is told. None: no arrivals."""
+    start, end = _piece(arrivals, first.offset), _piece(arrivals, last.offset)
     if start < 0:
         return None
     shortest = max(0, arrivals[end - 1][1] - arrivals[start][1]) if end > start else 0

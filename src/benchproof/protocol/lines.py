@@ -27,11 +27,6 @@ class Line(Frozen, frozen=True):
         shown = one_line(plain(self.text))
         return f"line {self.number}, byte {self.offset}: '{shown[:_SHOWN]}{'...' if len(shown) > _SHOWN else ''}'"
 
-    @property
-    def last(self) -> int:
-        """The offset of its last byte, its line feed where it has one."""
-        return self.offset + self.length - (not self.whole)
-
 
 def lines_of(text: bytes) -> Iterator[Line]:
     """Every line; one carriage return before a line feed belongs to the end of the line."""

@@ -76,7 +76,10 @@ def _begin(line: Line, words: list[str]) -> Event:
     if _number(version) != VERSION:
         raise _DamageError(f"expected version {VERSION} of the protocol, found {version}")
     given = _attributes(rest, must=("benchmarks",), may=("token", "system", "build", "hz", "at"))
-    return Begin(line, **_typed(given, words=("token", "system", "build")))
+    begin = Begin(line, **_typed(given, words=("token", "system", "build")))
+    if begin.hz == 0:
+        raise _DamageError("hz: expected a tick a second or more, found 0")
+    return begin
 
 
 def _end(line: Line, words: list[str]) -> Event:
