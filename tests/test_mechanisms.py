@@ -11,12 +11,15 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from benchproof.analysis import matrix
+from benchproof.analysis import gate, invocations, matrix, profiles, relative
 from benchproof.analysis.compare import Design
+from benchproof.analysis.gate import Gate
+from benchproof.analysis.limit import Limit
 from benchproof.analysis.matrix import Column
 from benchproof.analysis.versus import Half, between
 from benchproof.model import Measurement, Passed, Result, Unsupported, Unverified
 from benchproof.reporters import FORMATS
+from benchproof.reporters import profiles as words
 from benchproof.reporters import versus as reporter
 from exports import report
 
@@ -78,6 +81,32 @@ def test_a_ratio_of_unlike_mechanisms_says_what_each_side_times_and_by_what_that
     for form in ("terminal", "markdown", "csv", "json"):
         text = " ".join(FORMATS.load(form)(found).split())
         assert words in text, form
+
+
+def test_a_gate_on_such_a_ratio_says_it_too():
+    found = both(evidence=RING)
+    limit = Limit.parse("< 1.1")
+    bound = Gate(key="syscall.getpid", benchmark="syscall.getpid", metric=None, statistic="ratio", limit=limit)
+    (verdict,) = gate.judge(
+        [msgspec.structs.replace(bound, baseline=gate.REFERENCE, target="bare")],
+        [("bare", "syscall.getpid", {}, 1)],
+        passed("bare", 50, evidence=RING),
+        blocks={(invocations.question("syscall.getpid", {}), "bare"): 8},
+        ratios=relative.within(found),
+        complete=True,
+    )
+    assert (verdict.verdict, verdict.reason.partition(": ")[0]) == ("met", "unlike things are compared")
+    with_gate = msgspec.structs.replace(found, gates=(verdict,))
+    for form in ("markdown", "json"):
+        assert "unlike things are compared" in FORMATS.load(form)(with_gate)
+
+
+def test_profiles_of_unlike_mechanisms_say_it_beneath_their_table():
+    found = both(evidence=RING)
+    between_them = between(a_half(found, "linux"), a_half(found, "bare"), context=(), vary=("system",), design=Design())
+    made = profiles.of("mine", "linux", ["linux", "bare"], lambda _base, _new: between_them, emulated=False)
+    (table,) = words.costs(msgspec.structs.replace(found, profiles=(made,)))
+    assert any("ring entry no-op" in remark for remark in table.remarks)
 
 
 def test_one_mechanism_on_both_sides_needs_no_words():

@@ -342,6 +342,8 @@ def _relative(gate: Gate, measurements: Sequence[Measurement], pair: Pair) -> _F
     if too_wide := floor > abs(limit.bound - 1):
         source = " of runs made at different times (as measured by calibrate)" if pair.apart else ""
         reasons.append(f"review: the A/A floor of {floor:.2%}{source} is wider than the limit")
+    if comparison.unlike:
+        reasons.append(f"unlike things are compared: {comparison.unlike}")
     return _Found(
         met=met,
         reason="; ".join(reasons),

@@ -60,7 +60,7 @@ def _why_none(column: Column, reference: Column, cells: Mapping[str, Cell]) -> s
         return f"it differs in what was not declared to: {'; '.join(column.context)}"
     cell = cells.get(reference.target)
     if cell is None:
-        return f"'{reference.target}' has no such metric"
+        return f"'{reference.target}' has no such metric, or in another unit"
     return f"'{reference.target}' has no figure ({cell.status})" + "".join(f": {note}" for note in cell.notes[:1])
 
 

@@ -226,7 +226,14 @@ def gate_texts(verdict: GateVerdict, report: Report) -> tuple[str, ...]:
     name = " ".join([gate.key, *(f"{key}={found}" for key, found in differing.items())]) + purpose(verdict.parameters)
     figures = _gate_figures(verdict, report)
     target = shown_target(report, verdict.target)
-    return name, target, _gate_statistic(verdict), *figures, VERDICTS[verdict.verdict], verdict.reason
+    return (
+        name,
+        target,
+        _gate_statistic(verdict),
+        *figures,
+        VERDICTS[verdict.verdict],
+        cut(verdict.reason, 2 * MOST_OF_A_NOTE),
+    )
 
 
 def _gate_statistic(verdict: GateVerdict) -> str:

@@ -80,6 +80,8 @@ def _remarks(found: Profiles, pairs: list[Pair] | tuple[Pair, ...], *, told: boo
             more = f"; and {len(pair.context) - 3} more" if len(pair.context) > 3 else ""
             names = f"{_short(found, pair.new)} with {_short(found, pair.base)}"
             yield f"not compared: {names}: they differ in what was not declared to vary: {shown}{more}"
+    unlike = (each.unlike for pair in pairs if not pair.context for each in pair.comparisons if each and each.unlike)
+    yield from dict.fromkeys(layout.cut(words, layout.MOST_OF_A_NOTE) for words in unlike)
     if found.emulated and not told:
         yield RELATIVE
 
