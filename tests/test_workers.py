@@ -19,7 +19,7 @@ from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.scaling import hash as hashing
 from benchproof.benchmarks.scaling import primes
 from benchproof.errors import InvocationError
-from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
+from benchproof.model import Failed, Invalid, Outcome, Passed, Reported, Target, Unsupported, Unverified
 from benchproof.quantities import Size
 from benchproof.targets import KINDS
 from benchproof.targets.fake import Fake
@@ -191,6 +191,69 @@ def test_instructions_are_counted_on_one_cpu():
     found = outcome(tiny("scaling.primes"), Counting(lambda *_: completed(b"")))
     assert isinstance(found, Unsupported)
     assert found.reason.startswith("not_applicable: instructions")
+
+
+class Kernel:
+    """A system that measures itself and says this."""
+
+    clock = "target"
+
+    def __init__(self, **changes: Any) -> None:
+        evidence = {"answer": "2262", "width": "2", "workers_done": "2", "limit": "20000", "partition": "n^1.4"}
+        known = {
+            "unit": "cycles",
+            "iterations": 1,
+            "samples": (5e9,),
+            "evidence": evidence | changes.pop("evidence", {}),
+        }
+        self._said = known | changes
+
+    def facts(self) -> dict[str, dict[str, str]]:
+        return {}
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Any]:
+        yield self
+
+    def report(self, name: str, *, timeout_s: float) -> Reported:
+        assert timeout_s > 0
+        return Reported(**({"name": name, "mechanism": "four tasks", "clock": "target", "warmups": ()} | self._said))
+
+
+def test_a_system_that_measures_itself_is_asked_and_its_cycles_stay_cycles():
+    found = outcome(tiny("scaling.primes", 2), Kernel())
+    assert isinstance(found, Passed), found
+    (measurement,) = found.measurements
+    assert (measurement.metric, measurement.unit, measurement.samples) == ("scaling.primes.elapsed", "cycles", (5e9,))
+    in_ns = outcome(tiny("scaling.primes", 2), Kernel(unit="ns", iterations=2))
+    assert isinstance(in_ns, Passed)
+    assert in_ns.measurements[0].samples == (2.5e9,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"evidence": {"answer": "2261"}}, Failed(("answer: expected 2262, found 2261",))),
+        ({"evidence": {"workers_done": "1"}}, Failed(("workers_done: expected 2, found 1",))),
+        (
+            {"evidence": {"partition": ""}},
+            Failed(("partition: expected a word for how the work is split, found nothing",)),
+        ),
+        ({"evidence": {"limit": "100"}}, Invalid("it measured other work: expected limit 20000, found 100")),
+        ({"evidence": {"width": "4"}}, Unsupported("not_applicable: it has 4 workers, not 2")),
+        (
+            {"unit": "instructions"},
+            Unsupported("not_applicable: instructions are counted on one CPU", missing="exact = false"),
+        ),
+    ],
+)
+def test_what_a_system_says_of_its_workers_is_held_against_the_question(changes, expected):
+    assert outcome(tiny("scaling.primes", 2), Kernel(**changes)) == expected
+
+
+def test_a_system_that_gives_no_evidence_is_not_verified():
+    found = outcome(tiny("scaling.primes", 2), Kernel(source="kevlar", evidence={}))
+    assert isinstance(found, Unverified)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,11 @@ class Hash(Spread, frozen=True):
         return {"--chunks": self.chunks, "--size": int(self.chunk_size)}
 
     @property
+    def said(self) -> dict[str, str]:
+        """What a system that measures itself says of the work."""
+        return {"chunks": str(self.chunks), "chunk_bytes": str(int(self.chunk_size))}
+
+    @property
     def answer(self) -> str:
         """The root, by another SHA-256."""
         return root(self.chunks, int(self.chunk_size))

@@ -80,6 +80,11 @@ class Primes(Spread, frozen=True):
         return {"--limit": self.limit}
 
     @property
+    def said(self) -> dict[str, str]:
+        """What a system that measures itself says of the work."""
+        return {"limit": str(self.limit)}
+
+    @property
     def answer(self) -> str:
         """How many there are, by a sieve."""
         return str(count(self.limit))

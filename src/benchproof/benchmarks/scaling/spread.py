@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
 from benchproof import authority, oracles, probe
+from benchproof.benchmarks import translation
+from benchproof.benchmarks.translation import Metric, Translation
 from benchproof.errors import NotSupported
-from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Target, Unit
+from benchproof.model import Better, Completed, Definition, Frozen, Measurement, Observation, Reporting, Target, Unit
 from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
@@ -21,6 +23,7 @@ NONDETERMINISM = "which worker ends first"
 UNSUPPORTED = (
     "more workers than CPUs (oversubscribe = true runs them), unequal shares, no processes, threads or seccomp filters"
 )
+_DIFFERS = "its own tasks in place of processes, kept apart in its own way; no filter shows that they make no call"
 _SLOTS = {"process": "protected", "thread": "of one address space"}
 
 
@@ -57,6 +60,11 @@ class Spread(Frozen, frozen=True, forbid_unknown_fields=True):
         raise NotImplementedError
 
     @property
+    def said(self) -> dict[str, str]:
+        """What a system that measures itself says of the work."""
+        raise NotImplementedError
+
+    @property
     def answer(self) -> str:
         """The right one, found in another way than the probe's."""
         raise NotImplementedError
@@ -64,10 +72,42 @@ class Spread(Frozen, frozen=True, forbid_unknown_fields=True):
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
         with target.start() as instance:
+            if isinstance(instance, Reporting):
+                return self.hear(instance)
             if instance.clock == "instructions":
                 raise NotSupported("not_applicable: instructions are counted on one CPU", missing="exact = false")
             done = instance.run([instance.probe, *self.arguments()], timeout_s=float(self.timeout))
         return self.observe(done)
+
+    def hear(self, instance: Reporting) -> Observation:
+        """What a system says that measures itself, with as many workers as it has CPUs. Raises InvocationError."""
+        reported = instance.report(self.definition.name, timeout_s=float(self.timeout))
+        if reported.unit == "instructions":
+            raise NotSupported("not_applicable: instructions are counted on one CPU", missing="exact = false")
+        width = reported.evidence.get("width", str(self.width))
+        if width != str(self.width):
+            raise NotSupported(f"not_applicable: it has {width} workers, not {self.width}")
+        metric = Metric(
+            stem=self.definition.name, quantity=self.quantity, unit=self.unit, better=self.better, sample=_whole
+        )
+        return translation.observed(reported, metric, self._row, self._told)
+
+    @property
+    def _row(self) -> Translation:
+        return Translation(
+            operation=self.definition.without_posix, differs=_DIFFERS, workload=tuple(self.said), expect=self._told
+        )
+
+    @property
+    def _told(self) -> dict[str, str]:
+        """What a system that measures itself must say of its work."""
+        shares = {"width": str(self.width), "workers_done": str(self.width)}
+        return {**self.said, **shares, "answer": self.answer}
+
+    def _judged(self, observation: Observation) -> Iterator[str]:
+        yield from translation.judged(observation, self._row, self._told)
+        if not observation.evidence.get("partition"):
+            yield "partition: expected a word for how the work is split, found nothing"
 
     def arguments(self) -> list[str]:
         """The probe's command line."""
@@ -108,6 +148,9 @@ class Spread(Frozen, frozen=True, forbid_unknown_fields=True):
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations: a worker that is lost, a system call, a split or an answer that is not the right one."""
         evidence = observation.evidence
+        if translation.is_own_word(observation):
+            yield from self._judged(observation)
+            return
         yield from oracles.equals(evidence, "system_calls", "none")
         yield from oracles.equals(evidence, "workers_done", self.width)
         yield from oracles.no_failures(evidence)
@@ -129,6 +172,11 @@ class Spread(Frozen, frozen=True, forbid_unknown_fields=True):
     def _enough_cpus(self, evidence: Evidence) -> Iterator[str]:
         if not self.oversubscribe and oracles.number(evidence, "cpus") < self.width:
             yield f"{self.width} workers ran on {evidence.get('cpus', 'an unknown number of')} CPUs"
+
+
+def _whole(elapsed_ns: float, operations: int) -> float:
+    """The time of the whole work, once."""
+    return elapsed_ns / operations
 
 
 def _last_end(observation: Observation, width: int) -> Iterator[str]:
