@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchproof import matrices, plan
+from benchproof import document, matrices, plan
 from benchproof.errors import UsageError
 
+ROOT = Path(__file__).parents[1]
+HOST = '[targets.host]\n[suites.s]\nbenchmarks = ["scaling.primes"]\n'
 PROFILES = """
 [targets.host]
 
@@ -193,6 +197,22 @@ def test_a_name_that_two_targets_have_is_refused():
 def test_an_unknown_profile_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match="the plan has no target 'mine/fortres'; did you mean 'mine/fortress'"):
         only(PROFILES, "mine/fortres")
+
+
+@pytest.mark.parametrize("page", ["profiles.md", "scaling.md"])
+def test_the_plans_in_the_documentation_make_sense(page):
+    texts = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    assert texts
+    for text in texts:
+        targets = "" if "[targets" in text else HOST
+        found = plan.parse(tomllib.loads(targets + text), where=page, recorded=True)
+        assert found.gates or found.matrices
+
+
+def test_the_shipped_plan_of_widths_has_a_system_of_one_two_and_four_vcpus():
+    found = plan.load(document.plans()["smp-scaling"])
+    assert [name for name in found.targets if name.startswith("linux/")] == [f"linux/vcpus={n}" for n in (1, 2, 4)]
+    assert [gate.limit.text for gate in found.gates if gate.limit] == [">= 1.6"]
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.sets(st.integers(0, 9), min_size=1, max_size=3), min_size=1))
