@@ -279,7 +279,7 @@ struct benchmark benchmarks[] = {
       500, begin_tasks, sample_round_trips, finish_round_trips },
     { "timer.wake", "lateness of a timed wait of 50 us by a ring entry (PIT one-shot, hlt, back in ring 3)",
       10, begin_tasks, sample_wakes, finish_wakes },
-    { "memory.mmap_fault", "first write to a page from ring 3 (fault, a cleared page is mapped), and its share of unmapping",
+    { "memory.mmap_fault", "first write to a page from ring 3 (fault, a cleared page is mapped), 1/256 of unmapping",
       REGION_PAGES, begin_tasks, sample_touches, finish_touches },
     { "memory.memcpy", "rep movsq in the kernel", 1, begin_copies, sample_copies, finish_copies },
     { "task.switch", "yield between two tasks of the kernel, address space unchanged",
