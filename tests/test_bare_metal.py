@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,10 +15,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchproof import runner
+from benchproof import plan, runner
 from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks.primitive.getpid import Getpid
 from benchproof.errors import InvocationError
 from benchproof.model import Failed, Invalid, Outcome, Passed, Unsupported
+from benchproof.protocol.transcript import Ended, Heard, read
 from benchproof.quantities import Duration
 from benchproof.tables import convert
 from benchproof.targets import KINDS
@@ -24,6 +28,7 @@ from conftest import lab_in
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "bare-metal"
+PAGE = (ROOT / "docs" / "own-kernel.md").read_text()
 PLAN = tomllib.loads((EXAMPLE / "plan.toml").read_text())
 PATIENCE = Duration(2)  # with kernels that never end: all of it passes
 
@@ -170,35 +175,123 @@ def test_a_value_on_the_command_line_that_makes_no_sense_ends_it(ask):
     assert "bp.samples=many is no number" in outcome.violations[0]
 
 
-def reported(plan_name: str, image: Path, folder: Path, *words: str) -> dict[str, Any]:
-    """The report of a plan of the example, with the kernel that was built here."""
-    text = (EXAMPLE / plan_name).read_text().replace("examples/bare-metal/kernel.elf", str(image))
-    assert str(image) in text
-    path = folder / plan_name
-    path.write_text(text.replace('kind = "kernel"', 'kind = "kernel"\naccel = "tcg"', 1))
-    command = ["run", "--plan", str(path), "--blocks", "1", "--json", "--home", str(folder / "home"), *words]
+@pytest.fixture
+def clone(image, tmp_path) -> Path:
+    """What the page's commands find where they are typed; its plans do not try KVM, which may take its time."""
+    shutil.copytree(EXAMPLE, tmp_path / "examples" / "bare-metal", ignore=shutil.ignore_patterns("*.o", "*.elf"))
+    shutil.copy(image, tmp_path / "examples" / "bare-metal")
+    (tmp_path / "build").mkdir()
+    shutil.copy(image, tmp_path / "build")
+    (tmp_path / "mine.toml").write_text(blocks("toml")[0])
+    for path in (tmp_path / "mine.toml", *tmp_path.glob("examples/bare-metal/*.toml")):
+        path.write_text(path.read_text().replace('kind = "kernel"', 'kind = "kernel"\naccel = "tcg"', 1))
+    return tmp_path
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    return [text for name, text in found if name == language]
+
+
+def typed(beginning: str) -> list[list[str]]:
+    """The commands of the page that begin so, in order."""
+    commands = [shlex.split(line[2:]) for text in blocks("") for line in text.splitlines() if line.startswith("$ ")]
+    return [words for words in commands if " ".join(words).startswith(beginning)]
+
+
+def reported(plan_name: str, clone: Path) -> dict[str, Any]:
+    """The report of the page's command for a plan; one block is enough to see that it works."""
+    ((_, *words),) = typed(f"benchproof run --plan {plan_name}")
+    more = ["--blocks", "1", "--json", "--home", str(clone / "home")]
     done = subprocess.run(
-        [sys.executable, "-m", "benchproof", *command], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchproof", *words, *more], cwd=clone, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_one_report_has_the_kernel_and_two_linux_kernels_under_one_envelope(image, tmp_path):
-    found = reported("plan.toml", image, tmp_path, "-b", "ring.nop", "-b", "syscall.getpid")
+def test_one_report_has_the_kernel_and_two_linux_kernels_under_one_envelope(clone):
+    found = reported("examples/bare-metal/plan.toml", clone)
     columns = {each["target"]: each for each in found["columns"]}
     assert set(columns) == {"bare", "bare-linux", "linux-6_12"}
     assert {each["reference"] for each in columns.values()} == {"bare-linux"}
     assert not any(each["context"] for each in columns.values())  # nothing is incomparable
-    assert {cell["status"] for row in found["rows"] for cell in row["cells"].values()} == {"passed"}
+    statuses = {
+        (row["benchmark"], name): cell["status"] for row in found["rows"] for name, cell in row["cells"].items()
+    }
+    assert statuses.pop(("process.fork_exec", "bare")) == "unsupported"
+    assert set(statuses.values()) == {"passed"}
     sections = [found["envelopes"][each["envelope"]] for each in columns.values()]
     assert sections[0]["machine"] == sections[1]["machine"] == sections[2]["machine"]
     assert len({each["system"].get("kernel", "its own") for each in sections}) == 3
 
 
-def test_the_exact_plan_counts_both_kernels(image, tmp_path):
-    found = reported("plan-exact.toml", image, tmp_path, "-b", "syscall.getpid")
-    (row,) = found["rows"]
-    assert row["unit"] == "instructions"
-    assert {name: cell["status"] for name, cell in row["cells"].items()} == {"bare": "passed", "bare-linux": "passed"}
+def test_the_exact_plan_counts_both_kernels(clone):
+    found = reported("examples/bare-metal/plan-exact.toml", clone)
+    assert {row["unit"] for row in found["rows"]} == {"instructions"}
+    assert {cell["status"] for row in found["rows"] for cell in row["cells"].values()} == {"passed"}
+
+
+def test_the_plan_of_a_kernel_author_gives_a_first_ratio(clone):
+    found = reported("mine.toml", clone)
+    assert [(each["target"], each["reference"]) for each in found["columns"]] == [
+        ("mine-linux", "mine-linux"),
+        ("mine", "mine-linux"),
+    ]
+    assert found["passed"] == found["total"] == 2
+
+
+def test_the_make_commands_of_the_page_build_and_boot_it(clone):
+    built, booted = typed("make -")
+    subprocess.run(built, cwd=clone, check=True, capture_output=True, timeout=120)
+    text = subprocess.run(booted, cwd=clone, check=True, capture_output=True, timeout=60).stdout
+    ended = Ended(how="debug-exit", exit_status=33, expected_status=33)
+    for transcript in (text, blocks("")[1].encode()):  # and the one that the page shows
+        found = read(Heard(transcript), "page.map_unmap", ended=ended)
+        assert found.evidence["gone"] == "4096"
+
+
+def test_the_function_of_the_page_prints_a_transcript_that_passes(tmp_path):
+    """As a program on this host, whose cheapest entry is getppid."""
+    (function,) = blocks("c")
+    (tmp_path / "kernel.c").write_text(HOSTED + function + "int main(void) { measure(); }\n")
+    subprocess.run(["cc", "-Wall", "-Werror", "-o", tmp_path / "kernel", tmp_path / "kernel.c"], check=True, timeout=60)
+    text = subprocess.run([tmp_path / "kernel"], check=True, capture_output=True, timeout=60).stdout
+    reported = read(Heard(text), "syscall.getpid", ended=Ended(how="trailer"))
+    assert len(reported.samples) == 40
+    assert not list(Getpid.translation.violations(reported.evidence | {"operations": "40000"}, {}))
+
+
+HOSTED = """
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+#define print printf
+static unsigned long hz = 1000000000;
+static unsigned long ticks(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * hz + now.tv_nsec;
+}
+static int no_op(void) { return getppid() >= 0; }
+"""
+
+
+def test_the_table_of_the_page_tells_what_the_faults_end_as():
+    rows = re.findall(r"^\| [^|]+ \| `([a-z-]+)` \| (failed|invalid) \| `(.+)` \|$", PAGE, re.MULTILINE)
+    assert len(rows) == PAGE.count("\n| ") - 2 >= 15  # all but the head and the line below it
+    for fault, status, words in rows:
+        known = FAILED if status == "failed" else INVALID
+        assert any(
+            part in known[fault][1] or known[fault][1] in part for part in words.split("...") if part.strip(" :;'")
+        )
+
+
+def test_the_other_pieces_of_plans_on_the_page_make_sense():
+    plan_text, primitive, gate = blocks("toml")
+    document = tomllib.loads(plan_text + gate)
+    document["suites"]["own"] = {"benchmarks": [tomllib.loads(f"item = {primitive}")["item"]]}
+    found = plan.parse(document, where="docs/own-kernel.md", recorded=True)
+    assert [gate.key for gate in found.gates] == ["page.map_unmap.latency"]
