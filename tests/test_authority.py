@@ -14,7 +14,7 @@ from benchproof.errors import InvocationError, LabInvalid, NotSupported, UsageEr
 from benchproof.model import Authority
 from benchproof.probe import read
 from benchproof.targets import KINDS
-from conftest import lab_in
+from conftest import lab_in, why_unusable
 
 GOOD = {
     "authority.capabilities": "0" * 16,
@@ -173,3 +173,30 @@ def test_an_authority_in_words_says_all_that_it_has():
     assert every.privileged
     assert not Authority(namespaces=("mnt",), devices=("/dev/null",)).privileged
     assert msgspec.json.decode(msgspec.json.encode(every), type=Authority) == every
+
+
+def test_a_guest_whose_protection_is_off_and_whose_checks_are_on_says_so_in_labels(host_probe, tmp_path):
+    if reason := why_unusable("qemu"):
+        pytest.skip(reason)
+    kind = KINDS.load("qemu")
+    settings = kind.Settings(arguments="mitigations=off slub_debug=FZ", start="cold")
+    facts = kind(settings, lab_in(tmp_path, host_probe.path)).facts()
+    labels = envelope.labels(envelope.capture(facts, host_probe.facts))
+    assert any(label.startswith("mitigations=off (vulnerable: spectre_v1, spectre_v2") for label in labels)
+    assert "debug kernel: slub_debug=FZ" in labels
+
+
+@pytest.mark.parametrize(
+    ("command_line", "states", "labels"),
+    [
+        ("quiet mitigations=auto", {"meltdown": "Mitigation: PTI", "mds": "Not affected"}, {}),
+        ("mitigations=off", {"mds": "Not affected"}, {"mitigations_label": "mitigations=off"}),
+        ("nopti", {"meltdown": "Vulnerable"}, {"mitigations_label": "nopti (vulnerable: meltdown)"}),
+        ("", {"mds": "Vulnerable: no microcode"}, {"mitigations_label": "not mitigated (vulnerable: mds)"}),
+        ("slub_debug=P", {}, {"debug_label": "debug kernel: slub_debug=P"}),
+    ],
+)
+def test_what_the_host_leaves_open_is_a_label(monkeypatch, command_line, states, labels):
+    monkeypatch.setattr(envelope.platform, "release", lambda: "6.1.0")
+    monkeypatch.setattr(envelope.Path, "exists", lambda _path: False)
+    assert envelope.kernel_labels(command_line, states) == labels

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -37,6 +37,8 @@ _EMULATION = "execution"
 _EXPLANATION = "_reason"  # says why another fact is as it is, and changes no number itself
 _LABEL = "_label"  # what every report has to say beside the target's name: a debug build, mitigations that are off
 _SHOWN, _BEFORE = 60, 12  # characters of a value in a sentence, and of what comes before a difference
+_MITIGATIONS_OFF = ("mitigations=off", "nopti", "nospectre_v1", "nospectre_v2", "mds=off")
+_CHECKS_ON = ("slub_debug", "slab_debug", "debug_pagealloc=on", "page_poison=1", "kmemleak=on")
 _SYS_CPU = Path("/sys/devices/system/cpu")
 DECLARED_AUTHORITY = {"capabilities": "none", "no_new_privileges": "yes"}
 
@@ -165,7 +167,25 @@ def host() -> dict[str, str]:
         "distribution": _after("/etc/os-release", "PRETTY_NAME").strip('"'),
         **cloud.facts(),
     }
-    return {name: value for name, value in facts.items() if value}
+    return {name: value for name, value in facts.items() if value} | {
+        name: f"host: {label}" for name, label in kernel_labels(_text("/proc/cmdline"), _vulnerabilities()).items()
+    }
+
+
+def kernel_labels(command_line: str, vulnerabilities: Mapping[str, str]) -> dict[str, str]:
+    """What a reader has to know of a kernel: protection that is off, checks that are on. As labels.c says it inside."""
+    words, release = command_line.split(), platform.release()
+    off = [word for word in words if word.startswith(_MITIGATIONS_OFF)]
+    vulnerable = [name for name, state in sorted(vulnerabilities.items()) if state.startswith("Vulnerable")]
+    debug = [word for word in words if word.startswith(_CHECKS_ON)]
+    debug += ["lockdep"] if Path("/proc/lockdep_stats").exists() else []
+    debug += [release] if "debug" in release else []
+    exposed = f" (vulnerable: {', '.join(vulnerable)})" if vulnerable else ""
+    found = {
+        "mitigations_label": (", ".join(off) or "not mitigated") + exposed if off or vulnerable else "",
+        "debug_label": f"debug kernel: {', '.join(debug)}" if debug else "",
+    }
+    return {name: label for name, label in found.items() if label}
 
 
 def _siblings() -> str:
@@ -198,10 +218,12 @@ def _kernel_argument(name: str) -> str:
 
 
 def _mitigations() -> str:
+    return "; ".join(f"{name}: {state}" for name, state in _vulnerabilities().items())
+
+
+def _vulnerabilities() -> dict[str, str]:
     folder = _SYS_CPU / "vulnerabilities"
-    if not folder.is_dir():
-        return ""
-    return "; ".join(f"{path.name}: {_text(path)}" for path in sorted(folder.iterdir()))
+    return {path.name: _text(path) for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
 
 def _text(path: Path | str) -> str:

@@ -28,6 +28,7 @@ _SOURCES = (
     "privileged.c",
     "authority.c",
     "smoke.c",
+    "labels.c",
     "agent.c",
 )
 _FLAGS = ("-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-pthread")

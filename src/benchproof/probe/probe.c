@@ -345,8 +345,10 @@ static int facts(void)
     first_line_with("/sys/devices/system/clocksource/clocksource0/current_clocksource", "", clock, sizeof clock);
     first_line_with("/proc/self/status", "Seccomp_filters", filters, sizeof filters);
     printf("{\"os\":\"%s\",\"kernel\":\"%s\",\"kernel_build\":\"%s\",\"architecture\":\"%s\",\"cpu\":\"%s\",\"cpus\":\"%d\","
-           "\"clock_source\":\"%s\",\"page_bytes\":\"%ld\",\"seccomp_filters\":\"%s\"}\n",
+           "\"clock_source\":\"%s\",\"page_bytes\":\"%ld\",\"seccomp_filters\":\"%s\"",
            u.sysname, u.release, u.version, u.machine, cpu, CPU_COUNT(&cpus), clock, sysconf(_SC_PAGESIZE), *filters ? filters : "0");
+    say_labels();
+    puts("}");
     return 0;
 }
 

@@ -82,6 +82,7 @@ void report_authority(void);                           /* as evidence: what it r
 int confine(char **argv);
 
 int smoke(int argc, char **argv); /* smoke.c; -1: the words make no sense */
+void say_labels(void); /* labels.c: more facts, in the form of those of `probe facts` */
 int serve_as_init(void);
 int supervise(int lifeline_fd, char **argv);
 int self_test(int argc, char **argv); /* -1: not a self-test command */
