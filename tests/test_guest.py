@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import struct
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchproof import plan, process, runner
-from benchproof.errors import NotSupported, StartFailed, TargetFailed, UsageError
+from benchproof.errors import LabInvalid, NotSupported, StartFailed, TargetFailed, UsageError
 from benchproof.guest import initramfs, kernels, machine
 from benchproof.guest.wire import Wire
 from benchproof.model import Failed
@@ -241,6 +242,29 @@ def test_a_guest_that_crashes_in_the_middle_of_a_command_is_failed(lab, tmp_path
     target = kind(kind.Settings(accel="tcg"), lab)
     with pytest.raises(TargetFailed, match="the guest is gone"), target.start() as instance:
         instance.run([instance.put(tmp_path / "reboot", "reboot")], timeout_s=60)
+
+
+@needs_qemu
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("<4>WARNING: CPU: 0 PID: 1 at kernel/planted.c:1 planted+0x1/0x2", TargetFailed),
+        ("<1>BUG: unable to handle page fault for address: 0000000000000001", TargetFailed),
+        ("<0>watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [init:1]", LabInvalid),
+        ("<4>x[12]: segfault at 0 ip 0000000000000000 sp 00007ffd00000000 error 14", None),
+        ("<4>planted, and no complaint", None),
+    ],
+)
+def test_a_right_answer_beside_a_complaint_of_the_kernel_is_none(lab, line, error):
+    kind = KINDS.load("qemu")
+    target = kind(kind.Settings(accel="tcg"), lab)
+    with contextlib.ExitStack() as stack:
+        if error:
+            stack.enter_context(pytest.raises(error, match=re.escape(line[3:40])))
+        with target.start() as instance:
+            done = instance.run([instance.probe, "save", "/dev/kmsg"], stdin=f"{line}\n".encode(), timeout_s=60)
+            assert done.exit_status == 0
+    assert line[3:].encode() in lab.logs[-1][1]
 
 
 def test_a_number_followed_by_a_crash_is_a_crash(host_probe):

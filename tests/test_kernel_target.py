@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -270,6 +271,19 @@ def test_one_start_answers_each_question_once(speaks, lab):
     assert starts[0] == starts[1] != starts[2] == starts[3]
 
 
+def test_an_image_that_is_built_anew_meanwhile_is_another_kernel(speaks, speaker, tmp_path):
+    image = tmp_path / "kernel.elf"
+    image.write_bytes(speaker.read_bytes())
+    target = speaks(image=image)
+    assert report(target).samples
+    image.write_bytes(speaker.read_bytes() + b"\0")
+    with pytest.raises(LabInvalid, match="the image is not the one with which the run began"):
+        report(target)
+    image.unlink()
+    with pytest.raises(LabInvalid, match="the image cannot be read any more: No such file"):
+        target.report(NAME, timeout_s=60)
+
+
 def test_a_run_keeps_the_console_of_each_invocation_and_goes_on_after_a_bad_one(speaker, tmp_path, host_probe):
     table = {"kind": "kernel", "image": str(speaker), "accel": "tcg", "timeout": "5 s"}
     document = {
@@ -291,6 +305,37 @@ def test_a_run_keeps_the_console_of_each_invocation_and_goes_on_after_a_bad_one(
     assert isinstance(found["good", "memory.memcpy"].outcome, Invalid)
     assert isinstance(found["good", "lifecycle.exec_ready"].outcome, Unsupported)
     assert isinstance(found["cut", NAME].outcome, Invalid)
+
+
+def test_two_machines_are_not_compared_and_each_fact_is_listed(speaker, tmp_path):
+    def benchproof(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "benchproof", *words, "--home", "home"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+
+    common = f'kind = "kernel"\nimage = "{speaker}"\naccel = "tcg"\n'
+    other = 'cpu = "Nehalem"\nmemory = "64 MiB"\nmachine = "q35"\ncpus = "0"\nnetwork = true\n'
+    run = f'[suites.s]\nbenchmarks = ["{NAME}"]\n[run]\nblocks = 1\nlimits = {{ steal = "any" }}\n'
+    (tmp_path / "plan.toml").write_text(
+        f'[targets.a]\n{common}[targets.b]\n{common}arguments = "x"\n[targets.c]\n{common}{other}{run}'
+    )
+    assert benchproof("run", "--plan", "plan.toml").returncode == 0
+    same, apart = (benchproof("compare", "last", "--vary", "system", "--targets", f"a,{each}") for each in "bc")
+    assert "incomparable" not in same.stdout
+    assert apart.returncode == 3
+    assert "5 facts differ that were not declared to vary" in apart.stdout
+    assert set(re.findall(r"^  machine\.(\w+): ", apart.stdout, re.MULTILINE)) == {
+        "cpu",
+        "cpu_set",
+        "devices",
+        "machine",
+        "memory_mib",
+    }
+
+
+def test_kvm_that_is_demanded_where_it_cannot_be_is_unsupported_with_the_way_out(speaks):
+    with pytest.raises(NotSupported, match=r"KVM runs guests of the host's own architecture.*not i386") as caught:
+        report(speaks(emulator="qemu-system-i386", accel="kvm"))
+    assert 'accel = "tcg"' in caught.value.missing
 
 
 LISTENS = """

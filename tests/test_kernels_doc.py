@@ -39,8 +39,19 @@ def test_a_command_that_a_page_shows_has_only_options_that_exist(page):
 
 
 def test_the_plans_of_the_page_make_sense():
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    assert plan.parse(tomllib.loads(text), where="docs/kernels.md").exact == {"base", "mine"}
+    exact, own = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    assert plan.parse(tomllib.loads(exact), where="docs/kernels.md").exact == {"base", "mine"}
+    found = plan.parse(tomllib.loads(own), where="docs/kernels.md", recorded=True)  # there is no such image here
+    assert found.references == dict.fromkeys(("mine-linux", "mine", "linux-6_12"), "mine-linux")
+    assert {settings.vcpus for _, settings in found.targets.values()} == {2}
+
+
+def test_the_page_has_every_setting_of_a_kernel_and_of_its_machine_and_no_other():
+    tables = PAGE.split("# A kernel that runs no program of ours")[1]
+    told = set()
+    for row in re.findall(r"^\| (`[a-z_`, ]+`) \|", tables, re.MULTILINE):
+        told |= set(re.findall(r"`([a-z_]+)`", row))
+    assert told == set(KINDS.load("kernel").Settings.__struct_fields__)
 
 
 def test_the_shipped_plan_compares_time_with_time_and_counts_with_counts():

@@ -8,9 +8,10 @@ import msgspec
 
 from benchproof.model import Frozen
 
-# The console is for the kernel's own words; an early one, ahead of `quiet`, tells when the kernel begins. The rest
-# shortens the start: no self-tests of crypto code. An oops is a panic, and a panic ends QEMU (-no-reboot).
-_EVERYWHERE = "quiet oops=panic panic=-1 nokaslr random.trust_cpu=on"
+# The console is for the kernel's own words, its warnings too (what is less urgent would slow the start); an early one,
+# ahead of `quiet`, tells when the kernel begins. The rest shortens the start: no self-tests of crypto code. An oops
+# is a panic, and a panic ends QEMU (-no-reboot).
+_EVERYWHERE = "quiet loglevel=5 oops=panic panic=-1 nokaslr random.trust_cpu=on"
 _PCI_SERIAL = ("-device", "pci-serial,chardev=wire")
 
 

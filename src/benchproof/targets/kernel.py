@@ -129,6 +129,7 @@ class Kernel:
         self.lab = lab
         self.grammar = self._grammar(settings)
         self._spoken: _Spoken | None = None
+        self._image: tuple[int, int] | None = None  # size and time of change of the file that was booted first
 
     @staticmethod
     def _grammar(settings: Settings) -> grammar.Grammar:
@@ -259,6 +260,7 @@ class Kernel:
 
     def _boot(self, name: str, *, timeout_s: float) -> _Spoken:
         """One start, or the two of exact mode, side by side, with the same words."""
+        self._refuse_another_image()
         token = secrets.token_hex(8) if self.settings.select else ""
         once = partial(
             console.record,
@@ -277,6 +279,17 @@ class Kernel:
             recordings = (once(),)
         self._log(recordings)
         return _Spoken(recordings, token)
+
+    def _refuse_another_image(self) -> None:
+        """A build that is finished meanwhile would put two kernels under one name. Raises LabInvalid."""
+        try:
+            found = self.machine.image.stat()
+        except OSError as error:
+            raise LabInvalid(f"the image cannot be read any more: {error.strerror}") from error
+        identity = (found.st_size, found.st_mtime_ns)
+        self._image = self._image or identity
+        if self._image != identity:
+            raise LabInvalid("the image is not the one with which the run began; start a new run")
 
     def _words(self, name: str, token: str) -> list[str]:
         """What is added to its command line; a name is one of its own."""

@@ -22,6 +22,7 @@ from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
 from benchproof.guest.hardware import emulator_version
 from benchproof.model import Clock, Completed, Facts, Footprint, Lab
 from benchproof.quantities import Duration
+from benchproof.targets.consoles import Log, heard
 from benchproof.targets.observed import observe, seen_within
 from benchproof.targets.settings import Plugged, refuse_unreadable
 
@@ -102,8 +103,8 @@ class _Image:
 
     @contextlib.contextmanager
     def start(self) -> Iterator[_GuestInstance]:
-        with self._target.clone(self._frozen) as (guest, chain):
-            yield _GuestInstance(self._target, guest, self._frozen.ram, chain)
+        with self._target.clone(self._frozen) as instance:
+            yield instance
 
     def size_bytes(self) -> int:
         return disk_bytes(path for path in self.files if path.exists())
@@ -237,7 +238,7 @@ class Qemu:
         )
 
     def facts(self) -> Facts:
-        with self.start() as instance:
+        with heard(self.lab.log, patient=True) as log, self._started(log) as instance:
             observed = observe(instance)
         trouble = self.kvm_trouble(self.machine) if self.machine.accel == "tcg" else ""
         plugged = self.machine.facts(accel_reason=trouble)
@@ -260,21 +261,31 @@ class Qemu:
 
     @contextlib.contextmanager
     def start(self) -> Iterator[_GuestInstance | _ExactInstance]:
+        with heard(self.lab.log) as log, self._started(log) as instance:
+            yield instance
+
+    @contextlib.contextmanager
+    def _started(self, log: Log) -> Iterator[_GuestInstance | _ExactInstance]:
         if self.settings.exact:
-            yield _ExactInstance(self.counter())
+            yield _ExactInstance(self.counter(log))
             return
-        with self.cold() if self.settings.start == "cold" else self.image().start() as instance:
+        with self._cold(log) if self.settings.start == "cold" else self._restored(self._frozen(), log) as instance:
             yield instance
 
     @contextlib.contextmanager
     def cold(self) -> Iterator[_GuestInstance]:
         """Boots the guest."""
         self._refuse_exact()
+        with heard(self.lab.log) as log, self._cold(log) as instance:
+            yield instance
+
+    @contextlib.contextmanager
+    def _cold(self, log: Log) -> Iterator[_GuestInstance]:
         timeout_s = float(self.settings.start_timeout)
         with (
             disk.chain(self.machine.disk, self.lab.scratch) as chain,
             machines.boot(
-                self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=self.lab.log, layers=chain.layers
+                self.machine, supervisor=self.lab.probe, timeout_s=timeout_s, log=log, layers=chain.layers
             ) as guest,
         ):
             yield _GuestInstance(self, guest, None, chain)
@@ -292,19 +303,22 @@ class Qemu:
             )
 
     @contextlib.contextmanager
-    def clone(self, frozen: snapshot.Snapshot) -> Iterator[tuple[machines.Guest, disk.Chain]]:
-        """A guest that goes on from there, and its disk. Raises StartFailed."""
+    def clone(self, frozen: snapshot.Snapshot) -> Iterator[_GuestInstance]:
+        """A guest that goes on from there. Raises StartFailed."""
+        with heard(self.lab.log) as log, self._restored(frozen, log) as instance:
+            yield instance
+
+    @contextlib.contextmanager
+    def _restored(self, frozen: snapshot.Snapshot, log: Log) -> Iterator[_GuestInstance]:
         with (
             disk.chain(self.machine.disk, self.lab.scratch, cached=frozen.disk, inherited=frozen.layers) as chain,
-            snapshot.restored(
-                self.machine, frozen, supervisor=self.lab.probe, log=self.lab.log, layers=chain.layers
-            ) as guest,
+            snapshot.restored(self.machine, frozen, supervisor=self.lab.probe, log=log, layers=chain.layers) as guest,
         ):
-            yield guest, chain
+            yield _GuestInstance(self, guest, frozen.ram, chain)
 
-    def counter(self) -> exact.Counter:
+    def counter(self, log: Log | None = None) -> exact.Counter:
         """Where commands are counted in exact mode. Raises NotSupported, StartFailed."""
-        return exact.Counter(self.machine, self._frozen(), supervisor=self.lab.probe, log=self.lab.log)
+        return exact.Counter(self.machine, self._frozen(), supervisor=self.lab.probe, log=log or self.lab.log)
 
     def refuse_sleepless(self) -> None:
         """Raises NotSupported where a guest of this architecture cannot be frozen."""
