@@ -177,6 +177,16 @@ def test_a_label_stands_on_top_of_what_people_read():
         assert text.index("bare: debug build") < text.index("syscall.getpid")
 
 
+def test_a_label_that_all_targets_have_is_said_once_on_top_and_stays_in_every_series():
+    found = both()
+    columns = tuple(msgspec.structs.replace(each, labels=("nested", *each.labels)) for each in found.columns)
+    found = msgspec.structs.replace(found, columns=columns)
+    text = FORMATS.load("terminal")(found, width=200)
+    assert "note: every target: nested: the figures are of such systems alone" in text
+    assert "bare [debug build] against linux\n" in text.replace(" \n", "\n").replace("  ", "")
+    assert "(linux [nested])" in FORMATS.load("bencher")(found)
+
+
 def test_machines_read_mechanism_difference_and_labels_in_fields_of_their_own():
     found = both(evidence=RING)
     line = list(csv.DictReader(io.StringIO(FORMATS.load("csv")(found))))[1]

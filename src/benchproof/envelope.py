@@ -82,9 +82,8 @@ def section_hashes(envelope: Envelope) -> dict[str, str]:
 
 def labels(envelope: Envelope) -> tuple[str, ...]:
     """What a reader has to know of this target before any of its numbers; a fact `..._label` in any section."""
-    return tuple(
-        value for facts in envelope.sections.values() for fact, value in facts.items() if fact.endswith(_LABEL)
-    )
+    facts = [pair for section in envelope.sections.values() for pair in section.items()]
+    return tuple(dict.fromkeys(value for fact, value in facts if fact.endswith(_LABEL) and value))
 
 
 def differences(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> tuple[Difference, ...]:

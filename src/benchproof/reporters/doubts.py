@@ -44,9 +44,10 @@ def caveats(report: Report) -> Iterator[str]:
     }
     for name, column in columns.items():
         if _kind(report, column) == "kernel":
+            checked = "its own counts" if column.exact else "its own counts and the host's clock"
             yield (
-                f"{name} measures itself: what it said was checked against its own counts and the host's clock; "
-                "that its code does what it says is its author's word"
+                f"{name} measures itself: what it said was checked against {checked}; that its code does what it says "
+                "is its author's word"
             )
         if name in guests:
             yield (

@@ -140,7 +140,7 @@ def _ratio(comparison: Comparison | None, in_lines: int) -> str:
 def _matrix(report: Report, part: tables.Part, columns: Iterable[Column], *, in_lines: int) -> Table:
     columns, numbers = tuple(columns), layout.notes(report)
     table = _table(part.title)
-    heads = [(layout.title(column), "dim" if column.context else None) for column in columns]
+    heads = [(layout.title(report, column), "dim" if column.context else None) for column in columns]
     _add_columns(table, ("benchmark", "unit"), heads)
     table.add_column("status", no_wrap=True)
     table.add_column("notes")

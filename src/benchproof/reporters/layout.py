@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchproof.analysis import compare, invocations
 from benchproof.analysis.compare import Comparison
@@ -135,29 +135,44 @@ def parameters(row: Row, others: Iterable[Row]) -> str:
     return " ".join(f"{key}={value}" for key, value in differing.items())
 
 
-def title(column: Column) -> str:
+def title(report: Report, column: Column) -> str:
     """The head of a column."""
-    name = labelled(column)
+    name = labelled(report, column)
     if column.context:
         return f"{name} (context)"
     return name if column.target == column.reference else f"{name} / {column.reference}"
 
 
-def labelled(column: Column) -> str:
-    """The target's name with what has to be known of it: `mine [debug build]`."""
-    return f"{column.target} [{cut('; '.join(column.labels), 80)}]" if column.labels else column.target
+def labelled(report: Report, column: Column) -> str:
+    """The target's name with what tells it from the others: `mine [debug build]`. What all are is said on top."""
+    own = [label for label in column.labels if label not in _common(report)]
+    return _with(column.target, own)
 
 
 def shown_target(report: Report, target: str) -> str:
-    """The same by name; a target that the report does not have is what it is called."""
-    return next((labelled(column) for column in report.columns if column.target == target), target)
+    """The name with every label; a target that the report does not have is what it is called."""
+    return next((_with(target, column.labels) for column in report.columns if column.target == target), target)
+
+
+def _with(target: str, labels: Sequence[str]) -> str:
+    return f"{target} [{cut('; '.join(labels), 80)}]" if labels else target
+
+
+def _common(report: Report) -> tuple[str, ...]:
+    """The labels that all of several targets have."""
+    if len(report.columns) < 2:
+        return ()
+    return tuple(each for each in report.columns[0].labels if all(each in column.labels for column in report.columns))
 
 
 def labels(report: Report) -> Iterator[str]:
     """What stands above everything else: which figures are of no ordinary system."""
+    common = _common(report)
+    if common:
+        yield f"every target: {'; '.join(common)}: the figures are of such systems alone"
     for column in report.columns:
-        if column.labels:
-            yield f"{column.target}: {'; '.join(column.labels)}: its figures are of such a system alone"
+        if own := [label for label in column.labels if label not in common]:
+            yield f"{column.target}: {'; '.join(own)}: its figures are of such a system alone"
 
 
 def cut(text: str, most: int) -> str:

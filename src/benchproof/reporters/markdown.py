@@ -87,7 +87,7 @@ def _section(name: str) -> Iterator[str]:
 
 def _matrix(report: Report, part: tables.Part) -> Iterator[str]:
     numbers = layout.notes(report)
-    titles = [_safe(layout.title(column)) for column in part.columns]
+    titles = [_safe(layout.title(report, column)) for column in part.columns]
     if part.title:
         yield f"## {part.title.capitalize()}"
         yield ""

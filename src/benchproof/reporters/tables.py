@@ -53,13 +53,8 @@ class Pair(NamedTuple):
     base: Column
     lines: tuple[Line, ...]
     legend: str
+    title: str  # which against which, in what
     neither: tuple[str, ...] = ()  # what both say that they do not have, by name
-
-    @property
-    def title(self) -> str:
-        """Which against which, in what."""
-        counted = ", in instructions" if self.new.exact else ""
-        return f"{layout.labelled(self.new)} against {layout.labelled(self.base)}{counted}"
 
 
 def of(report: Report) -> Iterator[Pair | Part]:
@@ -73,15 +68,16 @@ def of(report: Report) -> Iterator[Pair | Part]:
             asked = [row for row in report.rows if new.target in row.cells]
             lines = _lines(report, [row for row in asked if not _is_of_neither(row, new, base)], new, base, numbers)
             neither = tuple(layout.question(report, row) for row in asked if _is_of_neither(row, new, base))
-            yield Pair(new, base, tuple(lines), legend, neither)
+            title = f"{layout.labelled(report, new)} against {layout.labelled(report, base)}"
+            yield Pair(new, base, tuple(lines), legend, title + ", in instructions" * exact, neither)
         shown = {column.target for pair in pairs for column in pair}
         rest = tuple(column for column in columns if column.target not in shown)
         rows = tuple(row for row in report.rows if row.cells.keys() & {column.target for column in rest})
         if rest and pairs and all(column.context for column in rest):
             yield Part(rest, rows, "", "context, not compared")
         elif rest:
-            title = "in instructions" if exact else "beside them" if pairs else ""
-            yield Part(rest, rows, layout.legend(report, exact=exact, paired=False), title)
+            name = "in instructions" if exact else "beside them" if pairs else ""
+            yield Part(rest, rows, layout.legend(report, exact=exact, paired=False), name)
 
 
 def _pairs(report: Report, columns: Sequence[Column]) -> list[tuple[Column, Column]]:
