@@ -96,9 +96,10 @@ static void at(const char *place) {
     while (*place) wanted++, place++; /* it is `place:what` */
     if (*wanted++ != ':') return;
     if (starts(wanted, "silent")) stop();
-    if (starts(wanted, "off")) power_off();
-    if (starts(wanted, "reset")) triple_fault();
-    if (starts(wanted, "exit")) outb(0xf4, 7);
+    /* an emulator ends some time later, and until then the processor goes on */
+    if (starts(wanted, "off")) power_off(), stop();
+    if (starts(wanted, "reset")) triple_fault(), stop();
+    if (starts(wanted, "exit")) outb(0xf4, 7), stop();
     if (starts(wanted, "panic")) say("Kernel panic - not syncing: planted\n"), stop();
     if (starts(wanted, "warn")) say("[    0.100000] WARNING: CPU: 0 PID: 1 at planted.c:1\n");
     if (starts(wanted, "flood")) for (;;) say("and so on, and so on, and so on, and so on, and so on, and so on\n");
