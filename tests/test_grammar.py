@@ -14,6 +14,7 @@ from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetF
 from benchproof.model import Failed, Passed, Unverified
 from benchproof.protocol import grammar
 from benchproof.protocol.grammar import KEVLAR, OWN, Grammar
+from benchproof.protocol.patterns import compiled
 from benchproof.protocol.transcript import Ended, Heard, is_over, read
 from fuzz import harness
 from transcripts import Speaks
@@ -234,7 +235,7 @@ def test_the_ready_grammars_have_names():
         ({"total": r"(?P<nam>\w+) (?P<elapsed>\d+)"}, "unknown group 'nam'; did you mean 'name'"),
         ({"sample": r"(?P<elapsed>\d+)"}, "or a pattern 'start'"),
         ({"total": r"(?P<name>(a+)+) (?P<elapsed>\d+)"}, "a loop within a loop"),
-        ({"total": r"(?P<name>\w*\w*\w*\w*) (?P<elapsed>\d+)"}, "too many loops in a row"),
+        ({"total": r"(?P<name>\w*\w*\w*\w*\w*) (?P<elapsed>\d+)"}, "too many loops in a row"),
         ({"total": f"(?P<name>{'a' * 600})"}, "up to 500 characters"),
         ({"total": r"(?P<name>\w+) (?P<elapsed>\d+)", "unit": "hours"}, "unit|hours"),
         ({"total": r"(?P<name>\w+) (?P<elapsed>\d+)", "unit": "ticks"}, "ticks need hz"),
@@ -256,6 +257,49 @@ PATTERNS = [
     *(pattern for pattern in dialect(CSV).rules().values()),
     *grammar.of({"total": r".*ops=(?P<name>\d+).* cycles=(?P<elapsed>\d+)"}).rules().values(),
 ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fine"),
+    [
+        (r"(?P<a>\S+) [0-9]+ [0-9]+ \d+ \w+", True),
+        (r".*ops=\d+.* cycles=\d+", True),
+        (r".*a.*a.*a", True),
+        (r".*a.*a.*a.*a", False),
+        (r"\d*\d*\d*\d*\d*x", False),
+        (r"\s*\d+\s*\d+\s*\d+\s*\d+\s*\d+x", False),
+        (r"(?:x|y*)(?:x|y*)y*y*y*y*z", False),
+        (r"(?:ab|cd)+", True),
+        (r"(?:ab|cd)+x(?:ab|cd)+", True),
+        (r"(?:ab|c*)+", False),
+        (r"(a+)+b", False),
+        (r"(?:a++)*b", True),
+        (r"(?:a{1,9}b)*c", False),
+        (r"(?:a{3}b)*c", True),
+        (r"(?:.{2,9}){0,30}", False),
+        ("a?" * 40 + "a" * 40, False),
+        (r"(?:ab|a.)*x", False),
+        (r"(?:a|aa)" * 40, False),
+        (r"(?=.*a)b", False),
+        (r"(?=(?:a|aa)b)b", False),
+        (r"(?:-?[0-9]{1,9})?(?: \((?P<a>.{0,200})\))?", True),
+        (r"(?P<a>x)?(?(a)y*|z*)", True),
+        (r"[^,]+,[^,]+,[^,]+,[^,]+,[^,]+", True),
+        (r"(?=a)(?!b)\Aa\b", True),
+    ],
+)
+def test_what_could_take_for_ever_is_told_from_what_cannot(pattern, fine):
+    if fine:
+        assert compiled(pattern).pattern == pattern
+    else:
+        with pytest.raises(UsageError, match=r"takes? for ever"):
+            compiled(pattern)
+
+
+def test_a_pattern_that_is_searched_for_must_be_simpler():
+    assert compiled(r"drivers/\S+ line \d+", searched=True)
+    with pytest.raises(UsageError, match="for ever"):
+        compiled(r".*a.*a.*a", searched=True)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.pattern[:30])

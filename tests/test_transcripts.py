@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -544,6 +545,14 @@ def test_a_line_of_trouble_is_found_on_any_console(line):
 )
 def test_what_a_healthy_kernel_prints_is_no_fault(line):
     assert kind_of(line) is None
+
+
+def test_of_a_real_boot_that_ends_in_a_panic_the_panic_alone_is_a_fault():
+    console = (Path(__file__).parent / "data" / "console" / "debian-6.1-without-root.txt").read_bytes()
+    (fault,) = find(console)
+    assert (fault.kind, console.count(b"\n") > 300) == ("panic", True)
+    assert fault.text.endswith("Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)")
+    assert console[fault.offset :].startswith(b"[ ")
 
 
 def test_words_of_the_protocol_are_no_log():

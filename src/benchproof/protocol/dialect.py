@@ -27,8 +27,8 @@ from benchproof.protocol.events import (
 from benchproof.protocol.grammar import Grammar
 from benchproof.protocol.ledger import Books, Open, refuse
 from benchproof.protocol.lines import Line, plain
+from benchproof.protocol.patterns import LINE_LIMIT
 
-LINE_LIMIT = 512  # characters that a pattern is tried on
 _COUNT = re.compile(r"[0-9]{1,18}", re.ASCII)
 _AMOUNT = re.compile(r"[0-9]{1,18}(?:\.([0-9]{1,12}))?", re.ASCII)
 _NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}

@@ -13,7 +13,7 @@ from typing import Literal
 
 from benchproof.model import Frozen
 from benchproof.protocol.lines import Line, lines_of, plain
-from benchproof.protocol.patterns import compiled
+from benchproof.protocol.patterns import LINE_LIMIT, compiled
 
 Kind = Literal["panic", "fault", "user", "warning", "stall"]
 
@@ -79,9 +79,9 @@ def find(text: bytes, tolerate: Sequence[str] = ()) -> tuple[Fault, ...]:
 
 def sorted_out(lines: Iterable[Line], tolerate: Sequence[str]) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
     """The faults among the lines that count, and those that are tolerated."""
-    patterns = [compiled(each) for each in tolerate]
+    patterns = [compiled(each, searched=True) for each in tolerate]
     found = list(_faults(lines))
-    excused = [any(each.search(fault.text) for each in patterns) for fault in found]
+    excused = [any(each.search(fault.text[:LINE_LIMIT]) for each in patterns) for fault in found]
     return (
         tuple(fault for fault, free in zip(found, excused, strict=True) if not free),
         tuple(fault for fault, free in zip(found, excused, strict=True) if free),
