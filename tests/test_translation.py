@@ -102,7 +102,7 @@ OTHERS = [name for name in BENCHMARKS.own if name not in PROBED and not name.sta
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_benchmark_of_another_kind_says_clearly_that_it_cannot_be_had(name):
-    found = outcome(BENCHMARKS.load(name)(), Speaks(b""))
+    found = outcome(BENCHMARKS.load(name)(), Speaks(console("x", {})))
     assert isinstance(found, Unsupported), found
     assert found.reason
 
