@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import tomllib
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from benchproof import authority, envelope
+from benchproof import authority, envelope, plan, probe, report, runner
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, UsageError
 from benchproof.model import Authority
@@ -158,6 +161,12 @@ def test_host_against_confined_host_varies_the_authority_and_nothing_else(host_p
     assert not any(each.allowed for each in envelope.differences(one, other, vary=["system"]))
 
 
+def test_a_target_that_is_to_be_confined_and_is_not_has_no_facts(tmp_path):
+    built = probe.build(runner.cache_folder(), defines=("PLANTED=WIDE_AUTHORITY",))
+    with pytest.raises(LabInvalid, match="found no filter within"):
+        described(built, tmp_path, seccomp="confined")
+
+
 def test_an_authority_in_words_says_all_that_it_has():
     every = Authority(
         capabilities=("CAP_SYS_ADMIN",),
@@ -200,3 +209,22 @@ def test_what_the_host_leaves_open_is_a_label(monkeypatch, command_line, states,
     monkeypatch.setattr(envelope.platform, "release", lambda: "6.1.0")
     monkeypatch.setattr(envelope.Path, "exists", lambda _path: False)
     assert envelope.kernel_labels(command_line, states) == labels
+
+
+def test_a_report_says_what_was_privileged_and_what_a_benchmark_may_do():
+    asked = ["mount.tmpfs", "ipc.tcp_pingpong", "syscall.getpid"]
+    wanted = plan.parse({"targets": {"host": {}}, "suites": {"s": {"benchmarks": asked}}}, where="test")
+    assert report._authorities(wanted) == {
+        "mount.tmpfs": "CAP_SYS_ADMIN; new namespaces mnt",
+        "ipc.tcp_pingpong": "network",
+    }
+    (words,) = report._privileged(wanted)
+    assert words.startswith("privileged: mount.tmpfs ran with CAP_SYS_ADMIN")
+
+
+def test_the_plans_of_the_page_make_sense():
+    page = (Path(__file__).parent.parent / "docs" / "authority.md").read_text()
+    plans = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(plans) == 2
+    for text in plans:
+        plan.parse(tomllib.loads(text), where="docs/authority.md")

@@ -14,7 +14,7 @@ from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
 from benchproof.analysis.versus import Half
 from benchproof.errors import UsageError
-from benchproof.model import Facet, Failed, Noise, Passed, Result, Unverified
+from benchproof.model import Authority, Facet, Failed, Noise, Passed, Result, Unverified
 from benchproof.plan import Plan, parse
 from benchproof.store.bundle import Run
 
@@ -97,6 +97,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         labels=run.manifest.labels,
         published=plan.published,
         smokes=tier0.told(run.smokes),
+        authorities=_authorities(plan),
         scaling=widths.rows(cases, results, _systems(run, plan)),
     )
     found = msgspec.structs.replace(found, profiles=tuple(_profiles(run, plan, found)))
@@ -260,6 +261,7 @@ def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Asked, int]) -> list[str
     for target, key in run.target_envelopes.items():
         if reason := run.envelopes[key].sections.get("machine", {}).get("accel_reason"):
             emulated.setdefault(reason, []).append(target)
+    found += _privileged(plan)
     found += run.manifest.calibration.notes
     if run.manifest.state == "complete":
         found += _stopped_early(plan, blocks_due)
@@ -276,6 +278,22 @@ def _warnings(run: Run, plan: Plan, blocks_due: Mapping[Asked, int]) -> list[str
     if retried:
         found.append(f"{retried} invocations were tried again after an invalid one; every try is in results.jsonl")
     return found
+
+
+def _authorities(plan: Plan) -> dict[str, str]:
+    needed = {case.name: case.benchmark.definition.authority for case in plan.cases}
+    return {name: str(authority) for name, authority in needed.items() if authority != Authority()}
+
+
+def _privileged(plan: Plan) -> Iterator[str]:
+    """Rights that others do not have, and builds that nobody ships, are said before anything else is read from it."""
+    needed = {case.name: case.benchmark.definition.authority for case in plan.cases}
+    for name, authority in needed.items():
+        if authority.privileged:
+            yield f"privileged: {name} ran with {authority}; each start is on record (benchproof list audit)"
+    if plan.measurement_builds:
+        builds = ", ".join(sorted(plan.measurement_builds))
+        yield f"measurement builds, which are never shipped: {builds}; each start is on record (benchproof list audit)"
 
 
 def _stopped_early(plan: Plan, due: Mapping[Asked, int]) -> list[str]:

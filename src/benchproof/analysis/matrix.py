@@ -91,6 +91,7 @@ class Report(Frozen, frozen=True):
     profiles: tuple[Profiles, ...] = ()  # of targets that are of one matrix
     smokes: tuple[Smoke, ...] = ()
     published: tuple[Published, ...] = ()  # by others: context, in no ratio
+    authorities: dict[str, str] = msgspec.field(default_factory=dict)  # benchmark -> what it may do, if anything
 
 
 def label(blocks: int) -> str:

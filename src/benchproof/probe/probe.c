@@ -344,6 +344,10 @@ static int facts(void)
     cpu_name(cpu, sizeof cpu);
     first_line_with("/sys/devices/system/clocksource/clocksource0/current_clocksource", "", clock, sizeof clock);
     first_line_with("/proc/self/status", "Seccomp_filters", filters, sizeof filters);
+    if (!*filters) { /* older kernels tell the mode, not the number */
+        first_line_with("/proc/self/status", "Seccomp:", filters, sizeof filters);
+        if (!strcmp(filters, "2")) strcpy(filters, "1 or more");
+    }
     printf("{\"os\":\"%s\",\"kernel\":\"%s\",\"kernel_build\":\"%s\",\"architecture\":\"%s\",\"cpu\":\"%s\",\"cpus\":\"%d\","
            "\"clock_source\":\"%s\",\"page_bytes\":\"%ld\",\"seccomp_filters\":\"%s\"",
            u.sysname, u.release, u.version, u.machine, cpu, CPU_COUNT(&cpus), clock, sysconf(_SC_PAGESIZE), *filters ? filters : "0");

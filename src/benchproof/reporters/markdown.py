@@ -230,13 +230,19 @@ def _artifacts(report: Report) -> Iterator[str]:
     yield "## Artifacts"
     yield ""
     if report.vary:
-        yield f"{', '.join(_link(report, name) for name in doubts.FILES)}; `benchproof verify` computes all of it anew."
+        files = (*doubts.FILES, *(["smokes.jsonl"] if report.smokes else []))
+        yield f"{', '.join(_link(report, name) for name in files)}; `benchproof verify` computes all of it anew."
     else:
         yield f"{_link(report, 'results.jsonl')}; {_link(report, 'objects/')} has the imported file."
 
 
 def _configuration(report: Report) -> Iterator[str]:
     yield "## Configuration"
+    if report.authorities:
+        yield ""
+        yield "What benchmarks may do; all others nothing:"
+        yield ""
+        yield from (f"- {_safe(name)}: {_safe(words)}" for name, words in report.authorities.items())
     for column in report.columns:
         yield ""
         yield f"### {_safe(column.target)}"

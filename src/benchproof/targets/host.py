@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from benchproof import process
-from benchproof.errors import TargetFailed
+from benchproof.errors import LabInvalid, TargetFailed
 from benchproof.model import Clock, Completed, Facts, Lab
 from benchproof.targets.observed import observe, sections
 from benchproof.targets.settings import Pinned
@@ -102,7 +102,12 @@ def confined(probe: str, *, seccomp: str = "none", network: str = "host") -> lis
 
 
 def with_authority(found: dict[str, dict[str, str]], *, seccomp: str, network: str, usual: str) -> Facts:
-    """The facts, and in section `authority` what the plan made other than it is usually on such a target."""
+    """The facts, and in section `authority` what the plan made other than it is usually on such a target.
+
+    Raises LabInvalid where a filter was asked for and none was seen from within.
+    """
+    if seccomp != "none" and found["authority"].get("seccomp_filters", "0") == "0":
+        raise LabInvalid(f"authority wider than declared: expected seccomp = '{seccomp}', found no filter within")
     chosen = {"seccomp": seccomp if seccomp != "none" else "", "network": network if network != usual else ""}
     return found | {"authority": found["authority"] | {name: value for name, value in chosen.items() if value}}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchproof.benchmarks.primitive.probed import Probed, round_trips
 from benchproof.benchmarks.translation import Translation
-from benchproof.model import Definition
+from benchproof.model import Authority, Definition
 from benchproof.oracles import Evidence
 
 TIER = 2
@@ -28,6 +28,7 @@ class TcpPingpong(Probed, frozen=True):
         mechanism="TCP over the loopback interface without delay, 8 bytes each way, blocking",
         without_posix=translation.operation,
         oracle="each answer is its token plus one; both count the same round trips; the partner ends well",
+        authority=Authority(network=True),
     )
     exact_batch = 10
     exact_batches = 50
