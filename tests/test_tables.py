@@ -176,6 +176,7 @@ def test_a_system_that_measures_itself_and_a_linux_guest_beside_it_have_their_ca
     text = FORMATS.load("terminal")(a_report(HOST, LINUX, BARE), width=1000)
     assert "caveat: bare measures itself" in text
     assert "caveat: linux is a Linux guest on the same machine" in text
+    assert "caveat: host is native: a ceiling" in text
     assert "caveat" not in FORMATS.load("terminal")(a_report(LINUX, NEWER))
 
 
@@ -233,6 +234,21 @@ def test_hostile_words_of_a_kernel_obey_nobody(form):
     assert not re.search("^::error", text, re.MULTILINE)
     if form in {"markdown", "junit"}:
         assert "<script" not in text
+
+
+@pytest.mark.parametrize("word", ["|", "\\|", "\\\\|", "a\\", "`|`", "<b>|"])
+def test_no_word_of_a_kernel_opens_a_cell_of_a_markdown_table(word):
+    """As GitHub splits a line: a backslash takes the next character with it, another backslash too."""
+    labelled = msgspec.structs.replace(BARE, labels=(word,))
+    crashed = results("newer", [Unsupported(reason=word)], logs=(word,))
+    told = {"mechanism": word, "difference": word}
+    text = FORMATS.load("markdown")(a_report(LINUX, labelled, NEWER, found=crashed, evidence=told))
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("| --- "):
+            end = next(after for after in range(number, len(lines)) if not lines[after].startswith("|"))
+            table = lines[number - 1 : end]
+            assert len({re.sub(r"\\.", "", each).count("|") for each in table}) == 1, table
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown"])

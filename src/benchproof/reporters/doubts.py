@@ -49,11 +49,17 @@ def caveats(report: Report) -> Iterator[str]:
                 f"{name} measures itself: what it said was checked against {checked}; that its code does what it says "
                 "is its author's word"
             )
+        if column.context and column.reference in columns and _is_native(report, column):
+            yield f"{name} is native: a ceiling of what this machine can do, and nothing to hold a guest against"
         if name in guests:
             yield (
                 f"{name} is a Linux guest on the same machine, timed by benchproof's probe: a stable reference, with "
                 "mature drivers, scheduler and C library"
             )
+
+
+def _is_native(report: Report, column: Column) -> bool:
+    return report.envelopes.get(column.envelope, {}).get("machine", {}).get("execution") == "native"
 
 
 def _kind(report: Report, column: Column) -> str:

@@ -263,6 +263,7 @@ def _configuration(report: Report) -> Iterator[str]:
 def _safe(text: str) -> str:
     """Text from a bundle cannot break out of its cell or become markup."""
     table = {
+        "\\": "\\\\",
         "|": "\\|",
         "<": "&lt;",
         ">": "&gt;",
