@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 
 .PHONY: run test soak fuzz setup check lint types format bench clean
 
+# make run PLAN=mine.toml TARGETS=mine/balanced
 run: setup
-	$(BIN)/benchproof run
+	$(BIN)/benchproof run $(if $(PLAN),--plan $(PLAN)) $(if $(TARGETS),--targets $(TARGETS))
 
 test: setup
 	$(BIN)/python -m pytest -n 2

@@ -98,7 +98,7 @@ class ScalingRow(Frozen, frozen=True, kw_only=True):
     @property
     def runs(self) -> str:
         """How many invocations a width has: one number, or one for each width."""
-        counts = [step.n for step in self.steps]
+        counts = [step.n for step in self.steps if step.status != "unsupported"] or [0]
         return str(counts[0]) if len(set(counts)) == 1 else "/".join(map(str, counts))
 
 
@@ -238,7 +238,8 @@ def _historical(series: Series, points: Sequence[Point]) -> str:
 def _passed(series: Series, wider: Sequence[Step]) -> str:
     """A row is retained as evidence where the CPUs that it ran on are on record; else it is a check of one's own."""
     apart = [f"{step.label} {_kind(step, series.cpus)}" for step in wider if _kind(step, series.cpus)]
-    lost = [f"no {step.width}-core claim" for step in wider if not step.claim and not _kind(step, series.cpus)]
+    able = [step for step in wider if step.status != "unsupported" and not _kind(step, series.cpus)]
+    lost = [f"no {step.width}-core claim" for step in able if not step.claim]
     if series.cpus.cores is None:
         only = " only" if wider and not any(step.claim for step in wider) else ""
         return "; ".join([f"Passes 1-to-2 gate{only}", *apart])
@@ -264,7 +265,11 @@ def cpu_set(cpus: Cpus) -> str:
 
 
 def _notes(series: Series, steps: Iterable[Step]) -> Iterable[str]:
-    yield from (f"{step.label}: {step.reason}" for step in steps if step.reason)
+    steps = tuple(steps)
+    lacking = [step.label for step in steps if step.status == "unsupported"]
+    if lacking:
+        yield f"{', '.join(lacking)}: unsupported"
+    yield from (f"{step.label}: {step.reason}" for step in steps if step.reason and step.label not in lacking)
     if not any(point.answers for point in series.points):
         yield "the answers are not on record: each width was judged by itself alone"
     if series.virtual_host:

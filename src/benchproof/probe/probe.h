@@ -13,7 +13,7 @@
 #define PLANTED 0
 #endif
 enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_AUTHORITY = 5, SLOW_CLOCK = 6, EXTRA_NOP = 7, NO_DELAY = 8,
-       SYSTEM_CALL = 20, DEAD_WORKER = 21, FOREIGN_SLOT = 22 /* of one worker among many */ };
+       BAD_WORKER = 20 /* scaling.c says in which way */ };
 
 uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
 _Noreturn void die(const char *what); /* prints `what` and errno on stderr, exit status 70 */

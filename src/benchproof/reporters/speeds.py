@@ -30,12 +30,21 @@ def _widths(report: Report) -> list[int]:
     return sorted({1} | {step.width for row in report.scaling for step in row.steps if step.status != "unsupported"})
 
 
-def texts(row: ScalingRow, report: Report) -> tuple[str, ...]:
-    """One line, its fields as in `head`."""
+def texts(row: ScalingRow, report: Report, *, short: bool = False) -> tuple[str, ...]:
+    """One line, its fields as in `head`. `short`: why a status is what it is stands in the details."""
     steps, widths = {step.width: step for step in row.steps}, _widths(report)
     medians = (_median(row, steps.get(width)) for width in widths)
     speedups = (_speedup(steps.get(width)) for width in widths if width > 1)
-    return row.system, row.workload, row.runs, *medians, *speedups, row.status
+    if short:
+        medians = ("-" if text == "unsupported" else text for text in medians)
+    return (
+        row.system,
+        row.workload,
+        row.runs,
+        *medians,
+        *speedups,
+        row.status.partition(":")[0] if short else row.status,
+    )
 
 
 def _median(row: ScalingRow, step: Step | None) -> str:
@@ -59,9 +68,11 @@ def _between(interval: Interval | None, form: str) -> str:
     return f" [{interval.low:{form}}, {interval.high:{form}}]" if interval else ""
 
 
-def details(row: ScalingRow) -> Iterator[str]:
+def details(row: ScalingRow, *, short: bool = False) -> Iterator[str]:
     """What the table has no room for: the CPUs, the efficiency of each width, the law, the notes."""
     name = f"{row.system}, {row.workload}"
+    if short and ":" in row.status:
+        yield f"{name}: {row.status}"
     shares = (f"{step.label} {step.efficiency:.3f}" for step in row.steps if step.width > 1 and step.efficiency)
     efficiency = ", ".join(shares)
     yield f"{name}: {row.cpu_set}" + (f"; efficiency: {efficiency}" if efficiency else "")

@@ -14,6 +14,7 @@ from benchproof.reporters.grids import escape
 
 __all__ = ["escape", "gates", "render"]
 
+_WIDE = 160  # columns, from which on a status of many words has room in a table
 _GATE_STYLES = {"met": "green", "not met": "red", "undecided": "magenta", "review": "yellow", "off": "dim"}
 
 
@@ -35,9 +36,9 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
     _profiles(console, report)
     if report.scaling:
         console.print("scaling", style="italic")
-        console.print(_scaling(report))
+        console.print(_scaling(report, width))
         console.print(speeds.LEGEND, style="dim")
-        for line in (line for row in report.scaling for line in speeds.details(row)):
+        for line in (line for row in report.scaling for line in speeds.details(row, short=width < _WIDE)):
             console.print(escape(line), style="dim")
     if report.gates:
         console.print(f"gates: {layout.gate_counts(report.gates)}", style="italic")
@@ -83,13 +84,14 @@ def _published(report: Report) -> Table:
     return table
 
 
-def _scaling(report: Report) -> Table:
+def _scaling(report: Report, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     head = speeds.head(report)
     for name in head:
-        table.add_column(name, justify="left" if name in {head[0], head[1], head[-1]} else "right")
+        left = name in {head[0], head[1], head[-1]}
+        table.add_column(name, justify="left" if left else "right", overflow="fold", no_wrap=name in head[:2])
     for row in report.scaling:
-        table.add_row(*(escape(text) for text in speeds.texts(row, report)))
+        table.add_row(*(escape(text) for text in speeds.texts(row, report, short=width < _WIDE)))
     return table
 
 
