@@ -156,5 +156,6 @@ def test_the_start_of_a_measurement_build_is_on_record_before_it_is_described(tm
         list(session.run())
         assert bundle.load(session.out.path).results
     assert seen == [("starting", "", "")]
+    assert records(tmp_path)[:2] == [("starting", "", ""), ("starting", "tier 0", "")]
     assert ("ended", "syscall.getpid", "passed") in records(tmp_path)
     assert all("measurement build" in entry.authority for entry, _ in audit.read(tmp_path))

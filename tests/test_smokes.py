@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from benchproof import probe, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.smoke.smoked import Smoked, together
-from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetFailed
+from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
 from benchproof.model import Failed, Invalid, Observation, Outcome, Passed, Unsupported
 from benchproof.probe import smokes
 from benchproof.targets import KINDS
@@ -205,3 +206,39 @@ def test_a_mount_that_is_none_or_another_or_has_more_rights_is_noticed(fault, tm
     except InvocationError as error:
         found = runner.outcome_of(error)
     assert isinstance(found, Invalid if fault == "WIDE_AUTHORITY" else Failed)
+
+
+class Speaks:
+    """A target that reports itself; what it says of itself is what a test wants."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def facts(self):
+        if isinstance(self.said, Exception):
+            raise self.said
+        return {"machine": {}, "system": self.said}
+
+    @contextlib.contextmanager
+    def start(self):
+        yield self
+
+    def report(self, name, *, timeout_s):
+        raise AssertionError(f"{name} is no benchmark, {timeout_s}")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ({"protocol": "benchproof 1", "freshness": "token"}, Passed, ""),
+        ({"freshness": "token"}, Failed, "protocol: expected"),
+        ({"protocol": "benchproof 1"}, Failed, "freshness: expected"),
+        (StartFailed("it printed nothing"), Failed, "it printed nothing"),
+        (LabInvalid("the transcript is cut"), Invalid, "is cut"),
+    ],
+)
+def test_a_system_that_reports_itself_shows_a_whole_transcript_and_is_asked_for_no_program(said, kind, words):
+    found = outcomes(Speaks(said))
+    assert isinstance(found["smoke.protocol"], kind)
+    assert words in runner.reason_of(found["smoke.protocol"])
+    assert all(isinstance(found[name], Unsupported) for name in NAMES)

@@ -187,6 +187,7 @@ class Session:
                 self._settle_fallen()
         for name, target in self.targets.items():
             if name not in self.settled:
+                _record_builds(self.plan, _home_of(self.out.path), self.out.manifest.run_id, only=name, what="tier 0")
                 self.tier0.ask(name, target, measured=name in self.measured)
                 self._settle_fallen()
 
@@ -363,12 +364,12 @@ def _needed(plan: Plan, target: str, declared: Authority) -> Authority:
     return msgspec.structs.replace(declared, measurement_build=True) if target in plan.measurement_builds else declared
 
 
-def _record_builds(plan: Plan, home: Path, run_id: str) -> None:
-    """To describe a measurement build is to start it. Raises StoreError."""
-    for name in sorted(plan.measurement_builds):
+def _record_builds(plan: Plan, home: Path, run_id: str, *, only: str = "", what: str = "") -> None:
+    """To describe a measurement build is to start it, and so is tier 0. Raises StoreError."""
+    for name in sorted(each for each in plan.measurement_builds if only in {"", each}):
         needed = _needed(plan, name, Authority())
         audit.append(
-            home, audit.entry(run_id=run_id, target=name, benchmark="", authority=str(needed), event="starting")
+            home, audit.entry(run_id=run_id, target=name, benchmark=what, authority=str(needed), event="starting")
         )
 
 
