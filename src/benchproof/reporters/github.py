@@ -13,14 +13,14 @@ from typing import Literal, assert_never
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.matrix import Report
 from benchproof.errors import one_line
-from benchproof.reporters import layout
+from benchproof.reporters import layout, verdicts
 
 Level = Literal["error", "warning", "notice"]
 
 
 def render(report: Report) -> str:
     """One command a line; gates that are met or off have none."""
-    summary = layout.coverage(report) + (f"; gates: {layout.gate_counts(report.gates)}" if report.gates else "")
+    summary = layout.coverage(report) + (f"; gates: {verdicts.counts(report.gates)}" if report.gates else "")
     labels = (_command("warning", "no ordinary system", each) for each in layout.labels(report))
     commands = (
         *_gates(report),
@@ -35,8 +35,8 @@ def _gates(report: Report) -> Iterator[str]:
     for verdict in report.gates:
         level = _level_of_gate(verdict)
         if level:
-            name, target, *_ = layout.gate_texts(verdict, report)
-            yield _command(level, f"gate {name} on {target}", layout.gate_line(verdict, report))
+            name, target, *_ = verdicts.texts(verdict, report)
+            yield _command(level, f"gate {name} on {target}", verdicts.line(verdict, report))
 
 
 def _level_of_gate(verdict: GateVerdict) -> Level | None:

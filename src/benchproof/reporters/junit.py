@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.matrix import Report, Row
 from benchproof.errors import one_line
-from benchproof.reporters import layout
+from benchproof.reporters import layout, verdicts
 
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -37,7 +37,7 @@ def render(report: Report) -> str:
     gates = [_of_gate(each, report) for each in report.gates]
     for number, (name, cases, said) in enumerate(
         (
-            ("gates", gates, layout.gate_counts(report.gates)),
+            ("gates", gates, verdicts.counts(report.gates)),
             ("cases", _cases(report), "\n".join((layout.coverage(report), *_known(report)))),
         )
     ):
@@ -74,8 +74,8 @@ def _case(suite: ET.Element, case: _Case) -> None:
 
 
 def _of_gate(verdict: GateVerdict, report: Report) -> _Case:
-    name, target, *_ = layout.gate_texts(verdict, report)
-    said = layout.gate_line(verdict, report)
+    name, target, *_ = verdicts.texts(verdict, report)
+    said = verdicts.line(verdict, report)
     return _Case("gates", f"{name} on {target}", _kind_of_gate(verdict), verdict.verdict, said)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import doubts, elsewhere, layout, profiles, speeds, tables
+from benchproof.reporters import doubts, elsewhere, layout, profiles, speeds, tables, verdicts
 
 
 def render(report: Report) -> str:
@@ -163,12 +163,12 @@ def _scaling(report: Report) -> Iterator[str]:
 def _gates(report: Report) -> Iterator[str]:
     if not report.gates:
         return
-    yield f"## Gates: {layout.gate_counts(report.gates)}"
+    yield f"## Gates: {verdicts.counts(report.gates)}"
     yield ""
-    yield f"| {' | '.join(layout.GATE_HEAD)} |"
+    yield f"| {' | '.join(verdicts.HEAD)} |"
     yield "| --- | --- | --- | ---: | ---: | ---: | --- | --- |"
     for each in report.gates:
-        yield f"| {' | '.join(_safe(text) for text in layout.gate_texts(each, report))} |"
+        yield f"| {' | '.join(_safe(text) for text in verdicts.texts(each, report))} |"
     yield ""
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Report
-from benchproof.reporters import doubts, elsewhere, grids, layout, profiles, speeds
+from benchproof.reporters import doubts, elsewhere, grids, layout, profiles, speeds, verdicts
 from benchproof.reporters.grids import escape
 
 __all__ = ["escape", "gates", "render"]
@@ -41,7 +41,7 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
         for line in (line for row in report.scaling for line in speeds.details(row, short=width < _WIDE)):
             console.print(escape(line), style="dim")
     if report.gates:
-        console.print(f"gates: {layout.gate_counts(report.gates)}", style="italic")
+        console.print(f"gates: {verdicts.counts(report.gates)}", style="italic")
         console.print(_gates(report))
     _below(console, report)
     return text.getvalue()
@@ -54,10 +54,10 @@ def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
     console.print(_gates(report, with_reasons=False))
     for each in report.gates:
         if each.reason or each.verdict in {"not met", "undecided"}:
-            console.print(escape(layout.gate_line(each, report)), style=_GATE_STYLES[each.verdict], soft_wrap=True)
+            console.print(escape(verdicts.line(each, report)), style=_GATE_STYLES[each.verdict], soft_wrap=True)
     for warning in report.warnings:
         console.print(f"note: {escape(warning)}", style="yellow", soft_wrap=True)
-    console.print(f"run {escape(report.run_id)}: {layout.gate_counts(report.gates)}")
+    console.print(f"run {escape(report.run_id)}: {verdicts.counts(report.gates)}")
     return text.getvalue()
 
 
@@ -97,11 +97,11 @@ def _scaling(report: Report, width: int) -> Table:
 
 def _gates(report: Report, *, with_reasons: bool = True) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in layout.GATE_HEAD if with_reasons else layout.GATE_HEAD[:-1]:
+    for name in verdicts.HEAD if with_reasons else verdicts.HEAD[:-1]:
         table.add_column(name, justify="right" if name in {"figure", "limit", "margin"} else "left")
     above = ""
     for each in report.gates:
-        *texts, reason = (escape(text) for text in layout.gate_texts(each, report))
+        *texts, reason = (escape(text) for text in verdicts.texts(each, report))
         said = ["as above" if reason and reason == above else reason] if with_reasons else []
         table.add_row(*texts, *said, style=_GATE_STYLES[each.verdict])
         above = reason
