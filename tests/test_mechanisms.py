@@ -162,7 +162,10 @@ def test_what_a_system_states_without_evidence_is_shown_with_a_doubt_and_never_c
     cell = row.cells["bare"]
     assert (cell.status, cell.median, cell.comparison) == ("unverified", 50, None)
     assert cell.notes[0] == "stated by kevlar, not verified (8 of 8)"
-    assert "50.00 ?" in FORMATS.load("terminal")(a_report(passed("linux", 100), stated))
+    text = FORMATS.load("terminal")(a_report(passed("linux", 100), stated), width=400)
+    assert "50.00 ?" in text
+    assert "A ? behind a figure: its system states it without evidence" in text
+    assert "behind a figure" not in FORMATS.load("terminal")(both(), width=400)
     assert "(bare" not in FORMATS.load("bencher")(a_report(passed("linux", 100), stated))
 
 

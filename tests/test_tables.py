@@ -168,6 +168,13 @@ def figures(found):
                 yield from (layout.ratio_text(cell.comparison) for cell in cells)
 
 
+def test_a_context_of_many_facts_names_the_command_that_lists_them_all():
+    many = msgspec.structs.replace(HOST, context=tuple(f"host.fact{number}: a against b" for number in range(5)))
+    text = FORMATS.load("terminal")(a_report(many, LINUX, BARE), width=1000)
+    command = "benchproof compare 20261120T000000Z-abcdef --targets linux,host"
+    assert f"host.fact2: a against b; and 2 more, told by {command}" in text
+
+
 def test_the_label_is_what_is_really_timed_where_there_is_room():
     assert "ring entry no-op" in FORMATS.load("terminal")(a_report(LINUX, BARE), width=100).partition("Medians")[0]
 

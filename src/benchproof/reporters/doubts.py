@@ -71,7 +71,9 @@ def contexts(report: Report) -> Iterator[tuple[str, str]]:
     for column in report.columns:
         if column.context:
             shown = "; ".join(layout.cut(each, layout.MOST_OF_A_NOTE) for each in column.context[:3])
-            more = f"; and {len(column.context) - 3} more" if len(column.context) > 3 else ""
+            rest = len(column.context) - 3
+            command = f"benchproof compare {report.run_id} --targets {column.reference},{column.target}"
+            more = f"; and {rest} more, told by {command}" if rest > 0 else ""
             yield (
                 column.target,
                 f"incomparable with '{column.reference}', the plan varies only {', '.join(report.vary)}: {shown}{more}",

@@ -241,8 +241,13 @@ def legend(report: Report, *, exact: bool, paired: bool) -> str:
         f"Medians of {report.blocks} invocations, each verified; {where} "
         f"with its {1 - 2 * report.design.alpha:.0%} interval and the verdict against a margin of "
         f"{report.design.margin:.3g} (+ faster, - slower, = same, ~ undecided); ± is the robust spread between "
-        f"invocations where it is over {NOISY_SPREAD:.0%}.{_calibrated(report)}"
+        f"invocations where it is over {NOISY_SPREAD:.0%}.{_doubted(report)}{_calibrated(report)}"
     )
+
+
+def _doubted(report: Report) -> str:
+    stated = any(cell.status == "unverified" for row in report.rows for cell in row.cells.values())
+    return " A ? behind a figure: its system states it without evidence, and nobody verified it." if stated else ""
 
 
 def _calibrated(report: Report) -> str:
