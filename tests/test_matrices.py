@@ -97,6 +97,14 @@ def test_a_gate_on_a_matrix_is_one_on_each_of_its_targets():
         parsed(f'{PROFILES}{gate}"mine/fast"')
 
 
+def test_a_gate_on_the_beginning_of_a_name_is_one_on_all_that_begin_so():
+    gate = '[gates."syscall.getpid"]\nstatistic = "median"\nlimit = "< 1 ms"\ntarget = "linux/no_arguments"\n'
+    assert [each.target for each in parsed(GRID + gate).gates] == [
+        "linux/no_arguments/vcpus=1",
+        "linux/no_arguments/vcpus=2",
+    ]
+
+
 def only(text: str, *targets: str) -> plan.Plan:
     document = plan.only(tomllib.loads(text), targets=targets, benchmarks=())
     return plan.parse(document, where="plan.toml")

@@ -186,4 +186,6 @@ def test_a_run_of_a_matrix_compares_all_to_all_and_verifies(tmp_path):
     benchproof("verify", "last")
     assert "## Every profile of mine against every other" in benchproof("report", "--format", "markdown")
     assert benchproof("compare", "last", "--all", status=(0, 1, 3)).count("new / base") == 3
+    (tmp_path / "policy.toml").write_text('[gates."syscall.getpid"]\ntarget = "mine"\nmust_pass = true\n')
+    assert "3 met" in benchproof("gate", "last", "--policy", "policy.toml")
     assert "name that run alone" in benchproof("compare", "last", "--all", "--targets", "a,b", status=(2,))

@@ -401,6 +401,15 @@ def test_targets_of_one_matrix_go_by_its_name_and_none_of_them_stands_there_with
     assert {row.benchmark for row in found} == {"scaling.primes"}
 
 
+def test_a_guest_with_more_vcpus_may_be_pinned_to_more_cpus():
+    targets = {f"smp{n}": ("qemu", {"vcpus": n, "cpus": cpus}) for n, cpus in ((1, "0"), (2, "0,1"))}
+    envelopes = {
+        name: {"host": HOST, "machine": {"cpu_set": settings["cpus"]}} for name, (_, settings) in targets.items()
+    }
+    whole = widths.systems(targets, envelopes, [])[-1]
+    assert (whole.name, whole.cpus.count, whole.cpus.allowed, whole.cpus.pinned) == ("smp1, smp2", 2, "0,1", True)
+
+
 def test_a_width_that_nothing_could_do_has_no_column():
     results = run_of(sizes=(1, 2, 4, 8))
     results = [

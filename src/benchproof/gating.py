@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
-from benchproof import foreign, report
+from benchproof import foreign, matrices, report
 from benchproof.analysis import calibrate, gate, invocations, relative, versus
 from benchproof.analysis.gate import REFERENCE, Gate, GateVerdict, Pair, Ratios
 from benchproof.analysis.invocations import Question
@@ -88,6 +88,7 @@ def _stated(policy: Policy, found: Report, compared: _Base | None, default: str 
             known=_known(found),
             where=policy.name,
             what="run",
+            groups=matrices.groups_of(column.target for column in found.columns),
             lost=[*BENCHMARKS.names(), *(_known(compared.report) if compared else ())],
             baseline=default,
         )

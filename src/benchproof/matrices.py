@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchproof.errors import UsageError
@@ -87,6 +87,16 @@ def alone(kept: Mapping[str, Any], tables: Mapping[str, Any], where: str) -> dic
 
     itself = {name: f"{{{_OWN_NAME}}}" if _is_matrix(table) else name for name, table in kept.items()}
     return {name: table | {_REFERENCE: itself[name]} if lost(name) else table for name, table in kept.items()}
+
+
+def groups_of(targets: Iterable[str]) -> dict[str, list[str]]:
+    """Names that stand for several targets: that of a matrix, or the beginning of its combinations'."""
+    found: dict[str, list[str]] = {}
+    for target in targets:
+        parts = target.split("/")
+        for many in range(1, len(parts)):
+            found.setdefault("/".join(parts[:many]), []).append(target)
+    return found
 
 
 def is_of(name: str, targets: Collection[str]) -> bool:

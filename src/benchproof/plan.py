@@ -209,7 +209,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
         run=settings,
         seed=seed,
-        gates=tuple(_gates(table_of(document, "gates", where), referred, known, where, grouped)),
+        gates=tuple(_gates(table_of(document, "gates", where), referred, known, where)),
         matrices=grouped,
         published=published_of(table_of(document, "external", where), known, where),
         smokes=host_tests(table_of(document, "smokes", where), list(targets), where),
@@ -262,7 +262,7 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         asked = references.written(targets, matrices.expanded(tables, "the plan")[0], "the plan")
         chosen["targets"] = matrices.chosen(tables, asked, "the plan")
         whole = references.resolved(matrices.expanded(chosen["targets"], "the plan")[0], "the plan")
-        targets = (*whole, *chosen["targets"])
+        targets = (*whole, *matrices.groups_of(whole), *chosen["targets"])
         if "smokes" in document:
             chosen["smokes"] = of_targets(table_of(document, "smokes", "the plan"), targets)
     if benchmarks:
@@ -328,11 +328,9 @@ def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[
     )
 
 
-def _gates(
-    tables: dict[str, Any], references: Mapping[str, str], known: Known, where: str, grouped: Sequence[Matrix]
-) -> Iterator[Gate]:
+def _gates(tables: dict[str, Any], references: Mapping[str, str], known: Known, where: str) -> Iterator[Gate]:
     """The gates of the plan, judged from its run alone and sealed with it: other runs are a policy's matter."""
-    groups = {matrix.name: matrix.targets for matrix in grouped}
+    groups = matrices.groups_of(references)
     for gate in gates_of(tables, targets=list(references), known=known, where=where, groups=groups):
         if gate.baseline not in {None, REFERENCE}:
             raise UsageError(

@@ -253,9 +253,14 @@ def _group_name(group: Mapping[int, str]) -> str:
 
 
 def _without_vcpus(settings: object) -> tuple[object, int]:
-    """The settings of a target as plain values but for its vCPUs, and those; 0 where it has none, as a plug-in may."""
+    """The settings of a target as plain values, and apart from them its vCPUs; 0 where it has none, as a plug-in may.
+
+    The host's CPUs that it is pinned to are left out too: a guest with more vCPUs may be given more of them.
+    """
     plain = msgspec.to_builtins(settings, enc_hook=str)
     vcpus = plain.pop("vcpus", 0) if isinstance(plain, dict) else 0
+    if isinstance(plain, dict):
+        plain.pop("cpus", None)
     return plain, vcpus if isinstance(vcpus, int) and vcpus > 0 else 0
 
 
@@ -265,7 +270,8 @@ def _system(
     envelopes: Mapping[str, Mapping[str, Mapping[str, str]]],
     comparisons: set[str],
 ) -> System:
-    sections = next((envelopes[each] for each in targets.values() if each in envelopes), {})
+    known = [each for _, each in sorted(targets.items(), reverse=True) if each in envelopes]
+    sections = envelopes[known[0]] if known else {}  # of the widest: the others need no more CPUs
     host, machine = sections.get("host", {}), sections.get("machine", {})
     vcpus = max(targets)
     return System(
