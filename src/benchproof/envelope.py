@@ -111,7 +111,7 @@ def remedy(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> str:
     if not all(each.allowed for each in differences(base, new, vary=FACETS)):
         return (
             "no --vary allows native against emulated execution: that ratio would be one of the emulator; "
-            "measure both on one machine, as targets of one plan"
+            "run both natively, or both as guests under one accelerator"
         )
     if not forbidden:
         return ""
