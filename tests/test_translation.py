@@ -14,7 +14,8 @@ from benchproof.benchmarks.kernel.primitive import Primitive
 from benchproof.benchmarks.primitive.pipe import PATTERN_SUM
 from benchproof.benchmarks.primitive.probed import Probed
 from benchproof.errors import InvocationError, UsageError
-from benchproof.model import Failed, Invalid, Outcome, Passed, Unsupported
+from benchproof.model import Failed, Invalid, Outcome, Passed, Unsupported, Unverified
+from benchproof.protocol import grammar
 from benchproof.targets.fake import Fake
 from conftest import completed
 from transcripts import Speaks, console
@@ -105,6 +106,22 @@ def test_a_benchmark_of_another_kind_says_clearly_that_it_cannot_be_had(name):
     found = outcome(BENCHMARKS.load(name)(), Speaks(console("x", {})))
     assert isinstance(found, Unsupported), found
     assert found.reason
+
+
+NAMELESS = grammar.of(
+    {
+        "dialect": "bare words",
+        "total": r"@bp done (?P<name>\S+) samples=\d+ operations=(?P<operations>\d+) elapsed=(?P<elapsed>\d+)",
+        "end": r"@bp end .*",
+    }
+)
+
+
+@pytest.mark.parametrize("name", [*PROBED, "scaling.primes", "scaling.hash"])
+def test_a_figure_that_comes_without_evidence_is_unverified_whatever_it_is_of(name):
+    found = outcome(BENCHMARKS.load(name)(), Speaks(console(name, {}), grammar=NAMELESS))
+    assert isinstance(found, Unverified), found
+    assert found.source == "bare words"
 
 
 def test_what_the_kernel_lacks_is_not_applicable_in_its_own_words():
