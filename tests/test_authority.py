@@ -161,6 +161,14 @@ def test_host_against_confined_host_varies_the_authority_and_nothing_else(host_p
     assert not any(each.allowed for each in envelope.differences(one, other, vary=["system"]))
 
 
+def test_a_sandbox_that_shares_the_network_says_so_beside_its_name(host_probe, tmp_path):
+    if reason := why_unusable("bwrap"):
+        pytest.skip(reason)
+    kind = KINDS.load("bwrap")
+    facts = kind(kind.Settings(network="host"), lab_in(tmp_path, host_probe.path)).facts()
+    assert "shares the host's network" in envelope.labels(envelope.capture(facts, host_probe.facts))
+
+
 def test_a_target_that_is_to_be_confined_and_is_not_has_no_facts(tmp_path):
     built = probe.build(runner.cache_folder(), defines=("PLANTED=WIDE_AUTHORITY",))
     with pytest.raises(LabInvalid, match="found no filter within"):

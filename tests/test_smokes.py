@@ -43,7 +43,8 @@ def target(kind, folder, built, **settings):
 def test_a_good_target_passes_every_smoke_in_one_start(kind, host_probe, tmp_path):
     if reason := why_unusable(kind):
         pytest.skip(reason)
-    found = outcomes(target(kind, tmp_path, host_probe))
+    several = {"vcpus": 2} if kind == "qemu" else {}
+    found = outcomes(target(kind, tmp_path, host_probe, **several))
     assert {name for name, each in found.items() if isinstance(each, Passed)} == set(NAMES)
     assert isinstance(found["smoke.protocol"], Unsupported)
 

@@ -108,7 +108,11 @@ def with_authority(found: dict[str, dict[str, str]], *, seccomp: str, network: s
     """
     if seccomp != "none" and found["authority"].get("seccomp_filters", "0") == "0":
         raise LabInvalid(f"authority wider than declared: expected seccomp = '{seccomp}', found no filter within")
-    chosen = {"seccomp": seccomp if seccomp != "none" else "", "network": network if network != usual else ""}
+    chosen = {
+        "seccomp": seccomp if seccomp != "none" else "",
+        "network": network if network != usual else "",
+        "network_label": "shares the host's network" if (network, usual) == ("host", "none") else "",
+    }
     return found | {"authority": found["authority"] | {name: value for name, value in chosen.items() if value}}
 
 
