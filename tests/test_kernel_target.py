@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,11 +20,15 @@ from pathlib import Path
 import pytest
 
 import speakers
-from benchproof import envelope, plan, runner
+from benchproof import envelope, plan, process, runner
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed, UsageError
+from benchproof.guest import console
 from benchproof.guest.console import Recording
+from benchproof.guest.monitor import Monitor
 from benchproof.model import Invalid, Passed, Reporting, Unsupported
+from benchproof.protocol import transcript
 from benchproof.protocol.grammar import KEVLAR, OWN
+from benchproof.protocol.transcript import Ended, Heard
 from benchproof.quantities import Duration
 from benchproof.targets import kernel
 from benchproof.targets.kernel import Kernel
@@ -71,9 +76,9 @@ def test_a_kernel_that_speaks_is_heard_and_says_what_it_is(speaks, speaker, lab)
             "protocol.ended": "debug-exit",
         }.items()
     )
-    ((name, console),) = lab.logs
+    ((name, said),) = lab.logs
     assert name == "console"
-    assert b"@bp end" in console
+    assert b"@bp end" in said
     facts = target.facts()
     assert facts["machine"] == target.machine.facts(accel_reason='the plan says accel = "tcg"')
     assert (
@@ -172,6 +177,25 @@ def test_what_the_machine_did_decides(speaks, do, error, words, settings):
     assert type(caught.value) is error
 
 
+def test_a_kernel_that_may_reset_the_machine_and_does_so_for_ever_has_restarted(speaks):
+    with pytest.raises(TargetFailed, match="the system restarted: line"):
+        report(speaks("middle:reset", reboot=True, timeout=Duration(4)))
+
+
+def test_a_flood_ends_the_machine_and_costs_bounded_memory(host_probe):
+    patience = console.Patience(timeout_s=60, linger_s=None, exit_status=33, is_over=bool)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, process.Supervised(["yes"], supervisor=host_probe.path) as program:
+        heard = console._Ear(program, Monitor(ours), patience).listen()
+        assert program.wait(0) is not None
+    assert heard.how == "flood"
+    assert console.FLOOD_BYTES < len(heard.text) < 2 * console.FLOOD_BYTES
+    with pytest.raises(StartFailed, match="it prints for ever"):
+        transcript.read(
+            Heard(heard.text[:100_000], heard.arrivals), NAME, ended=Ended(how=heard.how, at_ns=heard.at_ns)
+        )
+
+
 @pytest.mark.parametrize(
     ("do", "settings"),
     [
@@ -268,8 +292,8 @@ def test_one_start_answers_each_question_once(speaks, lab):
         lab.logs.clear()
         with contextlib.suppress(LabInvalid):  # it has one benchmark: the other is neither listed nor unsupported
             report(target, name)
-        ((_, console),) = lab.logs
-        starts.append(console)
+        ((_, said),) = lab.logs
+        starts.append(said)
     assert starts[0] == starts[1] != starts[2] == starts[3]
 
 
