@@ -132,6 +132,13 @@ def test_only_lines_of_the_protocol_have_to_agree_but_of_a_dialect_all_do():
     assert kernel._difference(recordings(b"@bp x\n", b"@bp x\n@bp y\n"), OWN) == "nothing and @bp y"
 
 
+def test_what_qemu_warns_of_is_kept_with_the_invocation(speaks, lab):
+    """TCG does not know all of what this processor has."""
+    assert report(speaks(cpu="Icelake-Server")).samples
+    (_, (name, said)) = lab.logs
+    assert (name, b"warning: TCG doesn't support requested feature" in said) == ("qemu", True)
+
+
 def test_nothing_else_can_be_done_with_it(speaks):
     with speaks().start() as instance:
         assert isinstance(instance, Reporting)

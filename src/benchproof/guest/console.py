@@ -62,6 +62,7 @@ class Recording(Frozen, frozen=True, kw_only=True):
     exit_status: int | None
     complaint: str
     at_ns: int
+    stderr: bytes = b""  # all that QEMU said, warnings too
     was_reset: bool = False
     leads: dict[int, int] = msgspec.field(default_factory=dict)  # port of the guest -> the host's that led to it
 
@@ -215,6 +216,7 @@ class _Ear:
             exit_status=exit_status,
             complaint=_complaint(self._complaints) or _SHUTDOWNS.get(self._monitor.shutdown, ""),
             at_ns=at_ns,
+            stderr=bytes(self._complaints),
             was_reset=self._monitor.shutdown == "guest-reset",
         )
 

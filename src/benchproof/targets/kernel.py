@@ -309,6 +309,8 @@ class Kernel:
     def _log(self, recordings: Sequence[console.Recording]) -> None:
         for recording in recordings:
             self.lab.log("console", recording.text)
+            if recording.stderr:
+                self.lab.log("qemu", recording.stderr)
 
     def _refuse_reset(self, spoken: _Spoken) -> None:
         """A number and then a crash is a crash."""
