@@ -24,6 +24,7 @@ Examples:
   benchproof run --exact --suite primitive       instructions of a Linux guest, to the last digit
   benchproof run --plan sandbox-gates            life cycle and fork of a Linux guest, held against limits
   benchproof run --plan kernel-vs-kernel         Debian's Linux 6.12 against its 6.1, timed and counted
+  benchproof run --plan smp-scaling              the same work on 1, 2 and 4 CPUs: does more CPU help?
   benchproof run --until-decided --margin "5 %"  blocks until each ratio is faster, slower or the same; 30 at most
   benchproof run --resume last                   go on where a run was ended
 """
