@@ -16,13 +16,13 @@ static void evidence(const char *key, uint64_t value)
     say("evidence %s %s %u", under_way->name, key, value);
 }
 
-/* Tasks in ring 3: give the first one a job, and perhaps a partner, and let them run to their end. */
 static void begin_tasks(void)
 {
     for (int i = 1; i <= 2; i++) frame_clear((frame_t)tasks[i].page);
     entries = overflows = given_on_fault = 0;
 }
 
+/* Tasks in ring 3: the first gets a job, and perhaps a partner; the ticks are those that it counted itself. */
 static uint64_t run_program(enum program program, uint64_t count, bool with_partner)
 {
     for (int i = 1; i <= 1 + with_partner; i++) {
