@@ -15,11 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import NoReturn
 
 import msgspec
 
-from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
+from benchproof.errors import LabInvalid, NotSupported, TargetFailed
 from benchproof.guest import console, ports
 from benchproof.guest.appliance import Appliance
 from benchproof.guest.architecture import X86_64, Architecture, emulated_by
@@ -27,8 +27,7 @@ from benchproof.guest.hardware import emulator_version
 from benchproof.model import Clock, Completed, Facts, Frozen, Lab, Reported
 from benchproof.protocol import faults, grammar, transcript
 from benchproof.protocol.transcript import Ended, Heard
-from benchproof.quantities import Duration
-from benchproof.targets.settings import Plugged, refuse_unreadable
+from benchproof.targets.settings import KernelSettings
 
 _MARK = b"@bp "
 _RELEASE = frozenset({"", "release"})
@@ -76,55 +75,9 @@ def _raise_mute() -> NoReturn:
 class Kernel:
     """Starts of one image on one machine."""
 
-    class Settings(Plugged, frozen=True, forbid_unknown_fields=True, kw_only=True):
-        """`image`: whatever `-kernel` takes; `arguments`: its command line, to which `select` adds ours.
+    Settings = KernelSettings
 
-        `ends`: by the trailer (then it may go on), or it has to power off, or to end QEMU with `exit_status`. `linger`:
-        how long it is listened to after the trailer. `timeout`: for a start to its end. `tolerate`: patterns of lines
-        that are no faults. `build`: what reports say of it beside its name. `forward`: ports of the guest. The machine:
-        see `Plugged`; docs/kernels.md has all of it.
-        """
-
-        image: str
-        initrd: str = ""
-        arguments: str = ""
-        select: bool = True
-        shared: bool = False
-        grammar: str | dict[str, Any] = "benchproof"
-        names: dict[str, str] = msgspec.field(default_factory=dict)
-        ends: Literal["line", "power-off", "debug-exit"] = "line"
-        exit_status: int = 33
-        linger: Duration = Duration(0.05)
-        timeout: Duration = Duration(60)
-        tolerate: tuple[str, ...] = ()
-        build: str = ""
-        reboot: bool = False
-        forward: tuple[ports.Forward, ...] = ()
-
-        def __post_init__(self) -> None:
-            super().__post_init__()
-            grammar.of(self.grammar)
-            try:
-                faults.find(b"", self.tolerate)
-            except UsageError as error:
-                raise UsageError(f"tolerate: {error}") from error
-            if not 0 <= self.exit_status <= 255:
-                raise UsageError(f"exit_status: expected 0 to 255, found {self.exit_status}")
-            if not self.timeout > 0:
-                raise UsageError("timeout: expected more than 0 s")
-            if self.exact and self.forward:
-                raise UsageError("exact: expected no forward, the host chooses when it answers")
-
-        def refuse_missing(self) -> None:
-            super().refuse_missing()
-            for key, name in (("image", self.image), *((("initrd", self.initrd),) if self.initrd else ())):
-                path = Path(name)
-                if not path.is_file() or not path.stat().st_size:
-                    what = "a folder" if path.is_dir() else "an empty file" if path.is_file() else "no such file"
-                    raise UsageError(f"{key}: expected a file that QEMU can boot, found {what}: '{name}'")
-                refuse_unreadable(key, name)
-
-    def __init__(self, settings: Settings, lab: Lab) -> None:
+    def __init__(self, settings: KernelSettings, lab: Lab) -> None:
         self.settings = settings
         self.lab = lab
         self.grammar = self._grammar(settings)
@@ -132,7 +85,7 @@ class Kernel:
         self._image: tuple[int, int] | None = None  # size and time of change of the file that was booted first
 
     @staticmethod
-    def _grammar(settings: Settings) -> grammar.Grammar:
+    def _grammar(settings: KernelSettings) -> grammar.Grammar:
         found = grammar.of(settings.grammar)
         return msgspec.structs.replace(found, names=found.names | settings.names)
 
@@ -319,7 +272,7 @@ class Kernel:
                 raise TargetFailed(f"{recording.complaint}, after its transcript was whole")
 
 
-def _judged_by(recording: console.Recording, settings: Kernel.Settings) -> tuple[Heard, Ended]:
+def _judged_by(recording: console.Recording, settings: KernelSettings) -> tuple[Heard, Ended]:
     expected = settings.exit_status if _is_debug_exit(recording, settings) else 0
     ended = Ended(
         how=recording.how,
@@ -331,7 +284,7 @@ def _judged_by(recording: console.Recording, settings: Kernel.Settings) -> tuple
     return Heard(recording.text, recording.arrivals), ended
 
 
-def _is_debug_exit(recording: console.Recording, settings: Kernel.Settings) -> bool:
+def _is_debug_exit(recording: console.Recording, settings: KernelSettings) -> bool:
     """Whether the machine was to end with a status of its own; one that may end as it likes can do so or power off."""
     return settings.ends == "debug-exit" or (settings.ends == "line" and recording.how == "debug-exit")
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
 
 from benchproof import pinning
 from benchproof.errors import NotSupported, UsageError
+from benchproof.guest import ports
 from benchproof.guest.architecture import Architecture
 from benchproof.guest.hardware import Hardware, refused_option
 from benchproof.model import Frozen
-from benchproof.quantities import Size
+from benchproof.protocol import faults, grammar
+from benchproof.quantities import Duration, Size
 
 _SMALLEST_BYTES, _LARGEST_BYTES = 1 << 20, 1 << 42
 
@@ -110,3 +115,52 @@ def refuse_unreadable(key: str, name: str) -> None:
 
 
 MACHINE = Plugged.__struct_fields__  # the keys of a plan that two targets on one machine share
+
+
+class KernelSettings(Plugged, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`image`: whatever `-kernel` takes; `arguments`: its command line, to which `select` adds ours.
+
+    `ends`: by the trailer (then it may go on), or it has to power off, or to end QEMU with `exit_status`. `linger`:
+    how long it is listened to after the trailer. `timeout`: for a start to its end. `tolerate`: patterns of lines
+    that are no faults. `build`: what reports say of it beside its name. `forward`: ports of the guest. The machine:
+    see `Plugged`; docs/kernels.md has all of it.
+    """
+
+    image: str
+    initrd: str = ""
+    arguments: str = ""
+    select: bool = True
+    shared: bool = False
+    grammar: str | dict[str, Any] = "benchproof"
+    names: dict[str, str] = msgspec.field(default_factory=dict)
+    ends: Literal["line", "power-off", "debug-exit"] = "line"
+    exit_status: int = 33
+    linger: Duration = Duration(0.05)
+    timeout: Duration = Duration(60)
+    tolerate: tuple[str, ...] = ()
+    build: str = ""
+    reboot: bool = False
+    forward: tuple[ports.Forward, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        grammar.of(self.grammar)
+        try:
+            faults.find(b"", self.tolerate)
+        except UsageError as error:
+            raise UsageError(f"tolerate: {error}") from error
+        if not 0 <= self.exit_status <= 255:
+            raise UsageError(f"exit_status: expected 0 to 255, found {self.exit_status}")
+        if not self.timeout > 0:
+            raise UsageError("timeout: expected more than 0 s")
+        if self.exact and self.forward:
+            raise UsageError("exact: expected no forward, the host chooses when it answers")
+
+    def refuse_missing(self) -> None:
+        super().refuse_missing()
+        for key, name in (("image", self.image), *((("initrd", self.initrd),) if self.initrd else ())):
+            path = Path(name)
+            if not path.is_file() or not path.stat().st_size:
+                what = "a folder" if path.is_dir() else "an empty file" if path.is_file() else "no such file"
+                raise UsageError(f"{key}: expected a file that QEMU can boot, found {what}: '{name}'")
+            refuse_unreadable(key, name)
