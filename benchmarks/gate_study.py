@@ -29,7 +29,7 @@ from statistics import median
 import msgspec
 
 from benchmarks.rows import NoNumber, Row, wall_ms, with_neighbours
-from benchproof import runner
+from benchproof import laboratory
 from benchproof.analysis import stats
 from benchproof.analysis.calibrate import Rate, rate
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, paired, planned_looks
@@ -146,7 +146,7 @@ def quick_study() -> Sequence[Row]:
 
 def measure(windows: int, *, first: bool) -> Taken:
     """So many windows, `first`: with real-time priority where that is allowed, so that neighbours wait for us."""
-    probe = runner.prepare_probe(runner.cache_folder()).path
+    probe = laboratory.prepare_probe(laboratory.cache_folder()).path
     with _priority(wanted=first) as has_priority:
         plain, slow = _commands(probe)
         shuffle = random.Random(windows).shuffle

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import NoNumber
-from benchproof import runner
+from benchproof.laboratory import Room, cache_folder, opened, prepare_probe
 from benchproof.model import Instance
 from benchproof.targets import KINDS
 from benchproof.targets.qemu import Qemu
@@ -21,27 +21,27 @@ _TIMEOUT_S = 60.0
 
 
 @contextlib.contextmanager
-def laboratory() -> Iterator[runner.Room]:
+def laboratory() -> Iterator[Room]:
     """Where guests are started; their logs are not kept."""
-    with runner.laboratory(runner.prepare_probe(runner.cache_folder())) as lab:
+    with opened(prepare_probe(cache_folder())) as lab:
         yield lab
 
 
-def linux(lab: runner.Room, **settings: Any) -> Qemu:
+def linux(lab: Room, **settings: Any) -> Qemu:
     """The guest of the default plan."""
     kind = KINDS.load("qemu")
     guest: Qemu = kind(kind.Settings(accel="tcg", **settings), lab)
     return guest
 
 
-def emptied_cache(lab: runner.Room, folder: Path) -> runner.Room:
+def emptied_cache(lab: Room, folder: Path) -> Room:
     """A laboratory with the same kernels and probes, but no snapshot of ours."""
     scratch, cache = folder / "scratch", folder / "cache"
     for each in (scratch, cache):
         each.mkdir()
     for name in ("kernels", "probes"):
         (cache / name).symlink_to(lab.cache / name)
-    other = runner.Room(scratch=scratch, probe=lab.probe)
+    other = Room(scratch=scratch, probe=lab.probe)
     other.cache = cache
     return other
 

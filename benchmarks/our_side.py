@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from benchmarks.rows import NoNumber
-from benchproof import runner
+from benchproof import laboratory, runner
 from benchproof.benchmarks.primitive.probed import Probed
 from benchproof.model import Passed
 from benchproof.targets.host import FolderInstance, Host
@@ -20,8 +20,8 @@ from benchproof.targets.host import FolderInstance, Host
 @contextlib.contextmanager
 def started_host() -> Iterator[FolderInstance]:
     """The host as a run starts it: an empty folder with the probe in it."""
-    probe = runner.prepare_probe(runner.cache_folder())
-    with runner.laboratory(probe) as lab, Host(Host.Settings(), lab).start() as instance:
+    probe = laboratory.prepare_probe(laboratory.cache_folder())
+    with laboratory.opened(probe) as lab, Host(Host.Settings(), lab).start() as instance:
         yield instance
 
 

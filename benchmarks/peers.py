@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.rows import NoNumber, clean_environment
-from benchproof import runner
+from benchproof import laboratory
 
 _INSTALL_TIMEOUT_S = 900.0
 
 
 def environment(*packages: str) -> Path:
     """The folder of the programs of a virtual environment with these packages. Raises NoNumber if it cannot be made."""
-    folder = runner.cache_folder() / "peers" / f"{'-'.join(packages).replace('==', '-')}-{sys.version_info.minor}"
+    folder = laboratory.cache_folder() / "peers" / f"{'-'.join(packages).replace('==', '-')}-{sys.version_info.minor}"
     if not (folder / "whole").exists():
         shutil.rmtree(folder, ignore_errors=True)
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchproof import probe, runner
+from benchproof import laboratory, probe
 from benchproof.errors import NotSupported
 from benchproof.model import Completed, Lab
 from benchproof.targets import KINDS
@@ -18,25 +18,25 @@ from benchproof.targets import KINDS
 
 @pytest.fixture(scope="session")
 def host_probe() -> probe.Probe:
-    return runner.prepare_probe(runner.cache_folder())
+    return laboratory.prepare_probe(laboratory.cache_folder())
 
 
 @pytest.fixture
-def lab(host_probe, tmp_path) -> runner.Room:
+def lab(host_probe, tmp_path) -> laboratory.Room:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    return runner.Room(scratch=scratch, probe=host_probe.path)
+    return laboratory.Room(scratch=scratch, probe=host_probe.path)
 
 
 def lab_in(folder: Path, path: Path) -> Lab:
     folder.mkdir(parents=True, exist_ok=True)
-    return runner.Room(scratch=folder, probe=path)
+    return laboratory.Room(scratch=folder, probe=path)
 
 
 @functools.cache
 def why_unusable(kind: str) -> str:
     """Why this machine cannot start such a target at all, in its own words; empty if it can. Not a failure of ours."""
-    built = runner.prepare_probe(runner.cache_folder())
+    built = laboratory.prepare_probe(laboratory.cache_folder())
     with tempfile.TemporaryDirectory() as folder:
         loaded = KINDS.load(kind)
         try:

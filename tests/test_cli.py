@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 import benchproof
-from benchproof import runner
+from benchproof import laboratory
 from benchproof.analysis.matrix import Report
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.cli import _VERBS
@@ -369,7 +369,7 @@ def test_a_verdict_on_kvm_is_kept_for_later_calls(tmp_path):
     emulator.parent.mkdir()
     emulator.write_text("#!/bin/sh\necho a machine that ends at once\n")
     emulator.chmod(0o755)
-    shutil.copytree(runner.cache_folder() / "probes", tmp_path / "cache" / "benchproof" / "probes")
+    shutil.copytree(laboratory.cache_folder() / "probes", tmp_path / "cache" / "benchproof" / "probes")
     (tmp_path / "kernel").write_bytes(vmlinux())
     (tmp_path / "plan.toml").write_text("[targets.guest]\nkind = 'qemu'\nkernel = 'kernel'\n")
     env = ENVIRONMENT | {"PATH": f"{emulator.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from benchmarks.guests import every_core_busy
-from benchproof import plan, runner
+from benchproof import laboratory, plan
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.primitive import counted as counted_batches
 from benchproof.document import DEFAULT, document_of
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(bool(why_unusable("qemu")), reason=why_unusable(
 QEMU = KINDS.load("qemu")
 
 
-def room(scratch: Path, probe: Path) -> runner.Room:
-    return runner.Room(scratch=scratch, probe=probe)
+def room(scratch: Path, probe: Path) -> laboratory.Room:
+    return laboratory.Room(scratch=scratch, probe=probe)
 
 
 @pytest.fixture(scope="module")

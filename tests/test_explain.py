@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchproof import explain, oracles, probe, runner
+from benchproof import explain, laboratory, oracles, probe
 from benchproof.analysis import profile
 from benchproof.analysis.profile import Explanation, Profile
 from benchproof.benchmarks import BENCHMARKS
@@ -322,7 +322,7 @@ def test_the_functions_of_a_system_call_add_up_to_the_figure_of_exact_mode(getpi
 
 
 def test_two_explanations_are_the_same_to_the_last_digit_and_an_added_nop_is_all_that_differs(guest, getpid, tmp_path):
-    built = probe.build(runner.cache_folder(), defines=("PLANTED=EXTRA_NOP",))
+    built = probe.build(laboratory.cache_folder(), defines=("PLANTED=EXTRA_NOP",))
     planted = KINDS.load("qemu")(guest.settings, lab_in(tmp_path / "scratch", built.path))
     found = explained("syscall.getpid", linux=guest, planted=planted)
     assert found.profiles[0] == getpid.profiles[0]

@@ -220,7 +220,7 @@ def test_a_runsc_that_cannot_checkpoint_is_unsupported_in_its_own_words(lab, tmp
 OWNER = """
 import sys, time
 from pathlib import Path
-from benchproof.runner import Room
+from benchproof.laboratory import Room
 from benchproof.targets.gvisor import Gvisor
 
 lab = Room(scratch=Path(sys.argv[1]), probe=Path(sys.argv[2]))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from benchproof import runner
+from benchproof import laboratory
 from benchproof.errors import LabInvalid, NotSupported
 from benchproof.guest import kernels, machine
 from benchproof.quantities import Size
@@ -83,7 +83,7 @@ class Room(Scene):
         folder = self.cache / "benchproof"
         folder.mkdir(parents=True)
         for name in ("kernels", "probes"):
-            (folder / name).symlink_to(runner.cache_folder() / name)
+            (folder / name).symlink_to(laboratory.cache_folder() / name)
         return folder
 
     def measure(self, targets, benchmarks):
@@ -231,7 +231,7 @@ def test_a_cache_that_is_read_only_stops_only_what_needs_to_write_there(room, la
     kind(kind.Settings(accel="tcg"), lab).image()
     (room.folder / "image").write_bytes(bzimage(packed(vmlinux(), "gzip")))
     (room.cache / "benchproof" / "kernels").unlink()
-    shutil.copytree(runner.cache_folder() / "kernels", room.cache / "benchproof" / "kernels", copy_function=os.link)
+    shutil.copytree(laboratory.cache_folder() / "kernels", room.cache / "benchproof" / "kernels", copy_function=os.link)
     protect(room.cache)
     targets = NEEDY | {"unpacked": "kernel = 'image'", "way-out": "start = 'cold'"}
     done, run = room.measure(targets, "['syscall.getpid']")
@@ -289,7 +289,7 @@ def test_a_verdict_on_kvm_that_cannot_be_kept_is_still_a_verdict(room, lab):
 
 def test_a_full_temporary_folder_is_the_laboratory_s_fault_and_ends_no_guest(room, host_probe):
     mount("tmpfs", room.cache, "tmpfs", 0, "size=1m")
-    lab = runner.Room(scratch=room.cache, probe=host_probe.path)
+    lab = laboratory.Room(scratch=room.cache, probe=host_probe.path)
     kind = KINDS.load("qemu")
     target = kind(kind.Settings(accel="tcg"), lab)
     with target.start() as instance:

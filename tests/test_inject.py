@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchproof import plan, probe, runner
+from benchproof import laboratory, plan, probe, runner
 from benchproof.analysis import invocations
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.primitive.probed import Probed
@@ -31,7 +31,7 @@ def tiny(name: str, **injected: Any) -> Probed:
 
 
 def on_host(folder, *, defines=()):
-    built = probe.build(runner.cache_folder(), defines=defines)
+    built = probe.build(laboratory.cache_folder(), defines=defines)
     kind = KINDS.load("host")
     return kind(kind.Settings(), lab_in(folder, built.path))
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from benchproof import report, runner
+from benchproof import laboratory, report
 from benchproof.benchmarks import SUITES
 from benchproof.model import WARMUP_BLOCK, Invalid
 from benchproof.plan import case_key
@@ -50,7 +50,7 @@ class Scene:
         self.program = None
 
     def command(self, *arguments):
-        cache = str(runner.cache_folder().parent)  # the user's own: neither probe nor kernel is made again
+        cache = str(laboratory.cache_folder().parent)  # the user's own: neither probe nor kernel is made again
         return {
             "args": [sys.executable, "-m", "benchproof", *arguments, "--home", self.folder / "home"],
             "env": os.environ | {"TMPDIR": str(self.tmp), "XDG_CACHE_HOME": cache},

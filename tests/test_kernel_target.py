@@ -374,11 +374,11 @@ def test_kvm_that_is_demanded_where_it_cannot_be_is_unsupported_with_the_way_out
 LISTENS = """
 import sys
 from pathlib import Path
-from benchproof import runner
+from benchproof import laboratory
 from benchproof.quantities import Duration
 from benchproof.targets.kernel import Kernel
 image, folder, probe = sys.argv[1:]
-room = runner.Room(scratch=Path(folder), probe=Path(probe))
+room = laboratory.Room(scratch=Path(folder), probe=Path(probe))
 settings = Kernel.Settings(image=image, arguments="do=start:silent", accel="tcg", timeout=Duration(600))
 print("begun", flush=True)
 with Kernel(settings, room).start() as instance:

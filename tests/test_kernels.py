@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchproof import probe, runner
+from benchproof import laboratory, probe
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import NotSupported
 from benchproof.guest import debian, hardware, images, initramfs, kernels, machine, modules
@@ -390,9 +390,9 @@ def test_a_compiler_for_the_wrong_machine_is_not_believed(tmp_path, monkeypatch)
 def why_not(name: str) -> str:
     """Why this kernel cannot be had or started here; empty if it can."""
     try:
-        found = kernels.find(name, runner.cache_folder())
+        found = kernels.find(name, laboratory.cache_folder())
         hardware.emulator_version(ARCHITECTURES[found.architecture])
-        probe.build(runner.cache_folder(), architecture=found.architecture)
+        probe.build(laboratory.cache_folder(), architecture=found.architecture)
     except NotSupported as error:
         return str(error)
     return ""

@@ -20,7 +20,7 @@ ROWS = (
     ("pinning",),
     ("plugins", "process", "noise", "cloud", "footprint", "labels"),
     ("oracles", "authority", "outcomes", "probe", "guest", "envelope", "analysis", "protocol"),
-    ("targets", "benchmarks", "importers", "reporters", "store"),
+    ("targets", "benchmarks", "importers", "reporters", "store", "laboratory"),
     ("document", "tables"),
     ("policy", "matrices", "references", "suites", "tier0"),
     ("external",),

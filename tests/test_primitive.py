@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchproof import probe, runner
+from benchproof import laboratory, probe, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
 from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
@@ -76,7 +76,7 @@ def test_the_tiny_size_passes_with_verified_samples(started, name):
 @pytest.fixture(scope="module", params=["SKIP_WORK", "WRONG_ANSWER"])
 def faulty(request, tmp_path_factory) -> Target:
     """The host, with a probe whose operations skip the work or give a wrong answer."""
-    built = probe.build(runner.cache_folder(), defines=(f"PLANTED={request.param}",))
+    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={request.param}",))
     kind = KINDS.load("host")
     return kind(kind.Settings(), lab_in(tmp_path_factory.mktemp("faulty"), built.path))
 
@@ -89,7 +89,7 @@ def test_every_oracle_notices_skipped_work_and_wrong_answers(faulty, name):
 
 
 def planted(fault: str, folder: Any) -> Target:
-    built = probe.build(runner.cache_folder(), defines=(f"PLANTED={fault}",))
+    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={fault}",))
     kind = KINDS.load("host")
     target: Target = kind(kind.Settings(), lab_in(folder, built.path))
     return target

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchproof import probe, runner
+from benchproof import laboratory, probe
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.primitive.probed import Probed
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, TargetFailed
@@ -123,12 +123,12 @@ def test_the_number_of_iterations_can_be_fixed(host_probe):
 
 def test_the_same_source_and_compiler_are_built_once(host_probe):
     before = host_probe.path.stat().st_mtime_ns
-    assert probe.build(runner.cache_folder()) == host_probe
+    assert probe.build(laboratory.cache_folder()) == host_probe
     assert host_probe.path.stat().st_mtime_ns == before
 
 
 def test_another_define_is_another_probe(host_probe):
-    assert probe.build(runner.cache_folder(), defines=("PLANTED=1",)).path != host_probe.path
+    assert probe.build(laboratory.cache_folder(), defines=("PLANTED=1",)).path != host_probe.path
 
 
 def test_no_compiler_is_unsupported_with_the_way_to_get_one(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchproof import runner
+from benchproof import laboratory
 from benchproof.errors import NotSupported, StartFailed
 from benchproof.guest import snapshot
 from benchproof.targets import KINDS
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="
 def frozen(host_probe, tmp_path_factory):
     """One machine, its snapshot in a cache of its own, and what is needed to start clones."""
     scratch = tmp_path_factory.mktemp("scratch")
-    room = runner.Room(scratch=scratch, probe=host_probe.path)
+    room = laboratory.Room(scratch=scratch, probe=host_probe.path)
     kind = KINDS.load("qemu")
     machine = kind(kind.Settings(accel="tcg"), room).machine
     cache = tmp_path_factory.mktemp("cache")

@@ -7,25 +7,19 @@ apart. Whatever happens to one invocation, the run goes on; whatever happens to 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
-import signal
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import msgspec
 
-from benchproof import __version__, envelope, noise, report
+from benchproof import __version__, envelope, laboratory, noise, report
 from benchproof.analysis.calibrate import Calibrated
 from benchproof.analysis.invocations import question
 from benchproof.errors import (
-    Interrupted,
     InvocationError,
     LabInvalid,
     StartFailed,
@@ -39,7 +33,6 @@ from benchproof.model import (
     Failed,
     Frozen,
     Invalid,
-    Lab,
     Noise,
     Observation,
     Outcome,
@@ -50,13 +43,12 @@ from benchproof.model import (
 )
 from benchproof.outcomes import judge, outcome_of, reason_of
 from benchproof.plan import Case, CaseKey, Limits, Plan, case_key
-from benchproof.probe import Probe, build
+from benchproof.probe import Probe
 from benchproof.report import Report
 from benchproof.store import audit, bundle, calibrations
 from benchproof.tier0 import Tier0
 
 _START_FAILURES = 3  # in a row: then the target is given up, the run goes on without it
-_SCRATCH_PREFIX = "benchproof-scratch-"
 
 
 class Progress(Protocol):
@@ -99,7 +91,7 @@ def begin(
         labels=dict(labels or {}),
     )
     bundle.try_folder(home / "runs")
-    with interruptible(), laboratory(probe) as lab:
+    with laboratory.interruptible(), laboratory.opened(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
         _record_builds(plan, home, run_id)
         envelopes, settled = _describe(targets, lab, probe, progress)
@@ -115,7 +107,7 @@ def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Ite
     """Go on with a run that was ended. Raises UsageError if it is complete or if anything is not as it was."""
     if run.manifest.state == "complete":
         raise UsageError(f"run {run.manifest.run_id} is complete; there is nothing to resume")
-    with interruptible(), laboratory(probe) as lab:
+    with laboratory.interruptible(), laboratory.opened(probe) as lab:
         targets = {name: plan.make_target(name, lab) for name in plan.targets}
         _record_builds(plan, _home_of(run.path), run.manifest.run_id)
         envelopes, settled = _describe(targets, lab, probe, progress)
@@ -143,7 +135,7 @@ class Session:
         self,
         plan: Plan,
         out: bundle.Bundle,
-        lab: Room,
+        lab: laboratory.Room,
         targets: dict[str, Target],
         envelopes: dict[str, Envelope],
         settled: dict[str, Settled],
@@ -374,7 +366,7 @@ def _record_builds(plan: Plan, home: Path, run_id: str, *, only: str = "", what:
 
 
 def _describe(
-    targets: dict[str, Target], lab: Room, probe: Probe, progress: Progress
+    targets: dict[str, Target], lab: laboratory.Room, probe: Probe, progress: Progress
 ) -> tuple[dict[str, Envelope], dict[str, Settled]]:
     """The envelopes of the targets that can be started, and the outcome of those that cannot."""
     envelopes: dict[str, Envelope] = {}
@@ -405,98 +397,3 @@ def _calibration(plan: Plan, home: Path, envelopes: dict[str, Envelope], progres
 def _definitions(plan: Plan) -> list[dict[str, Any]]:
     known = {case.name: case.benchmark.definition for case in plan.cases}
     return [msgspec.to_builtins(definition) for definition in known.values()]
-
-
-# ---- the room to work in, and leaving it ----
-
-
-class Room(Lab):
-    """A lab that keeps the logs until the present invocation is recorded."""
-
-    def __init__(self, *, scratch: Path, probe: Path) -> None:
-        self.logs: list[tuple[str, bytes]] = []
-        super().__init__(
-            cache=cache_folder(),
-            scratch=scratch,
-            log=lambda name, content: self.logs.append((name, content)),
-            probe=probe,
-        )
-
-
-@contextlib.contextmanager
-def laboratory(probe: Probe) -> Iterator[Room]:
-    """A scratch folder that is gone afterwards; those that killed runs left behind go first."""
-    places = (_temporary_folder(), Path("/dev/shm"))  # noqa: S108 - the second is where targets keep files in memory
-    for stale in (folder for place in places for folder in place.glob(f"{_SCRATCH_PREFIX}*")):
-        if not _is_in_use(stale):
-            shutil.rmtree(stale, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-") as folder:
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield Room(scratch=Path(folder), probe=probe.path)
-        finally:
-            os.close(lock)
-
-
-def _temporary_folder() -> Path:
-    try:
-        return Path(tempfile.gettempdir())
-    except FileNotFoundError as error:
-        raise StoreError(f"cannot write temporary files: {error.strerror}; make room or set TMPDIR") from error
-
-
-def _is_in_use(folder: Path) -> bool:
-    """Its process is alive, or (in another namespace of processes) someone holds its lock."""
-    pid = folder.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]
-    if not pid.isdigit() or Path("/proc", pid).exists():
-        return True
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return True  # not ours to touch
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def cache_folder() -> Path:
-    """Where kernels, probes and verdicts are kept for later runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "benchproof"
-
-
-def prepare_probe(cache: Path) -> Probe:
-    """The probe for this host. Raises NotSupported without a compiler, StoreError where the cache cannot be written."""
-    try:
-        return build(cache)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to the cache '{cache}': {error.strerror}; set XDG_CACHE_HOME to a folder that can be written"
-        ) from error
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM become `Interrupted`, once: what it unwinds is not interrupted again."""
-    stopped = False
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
-        for each in before:
-            signal.signal(each, lambda _number, _frame: None)  # SIG_IGN makes Python complain of those under way
-        raise Interrupted(number)
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        if not stopped:  # else we are on the way out, and nothing shall disturb that
-            for number, handler in before.items():
-                signal.signal(number, handler)

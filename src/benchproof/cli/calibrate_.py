@@ -51,7 +51,7 @@ def command(
     What is found is kept in the home folder and used by later runs on the same machine. Exit status 3 if no target
     could be studied.
     """
-    from benchproof import calibration, plan, runner
+    from benchproof import calibration, laboratory, plan
     from benchproof.cli.output import look
     from benchproof.cli.progress import Progress
     from benchproof.document import DEFAULT, document_of
@@ -63,7 +63,7 @@ def command(
     document = plan.only(document_of(path), targets=chosen, benchmarks=benchmarks)
     document.pop("gates", None)
     wanted = plan.parse(document, where=path.name, **({} if quick is None else {"quick": quick}))
-    progress, probe = Progress(sys.stderr), runner.prepare_probe(runner.cache_folder())
+    progress, probe = Progress(sys.stderr), laboratory.prepare_probe(laboratory.cache_folder())
     with progress:
         found = list(
             calibration.run(document, wanted, home, probe, progress, blocks=blocks, copies=copies, injection=injection)

@@ -21,13 +21,13 @@ def command(*, plan_file: Path | None, home: Path, as_json: bool) -> int:
     """Start every target once and look at the machine. Exit status 1 if anything is missing or bad."""
     import msgspec
 
-    from benchproof import doctor, plan, runner
+    from benchproof import doctor, laboratory, plan
     from benchproof.document import DEFAULT
 
     wanted = plan.load(plan_file or DEFAULT)
     findings = []
-    probe = runner.prepare_probe(runner.cache_folder())
-    with runner.laboratory(probe) as lab, runner.interruptible():
+    probe = laboratory.prepare_probe(laboratory.cache_folder())
+    with laboratory.opened(probe) as lab, laboratory.interruptible():
         for finding in doctor.examine(wanted, lab, home=home, probe=probe.facts):
             findings.append(finding)
             if not as_json:

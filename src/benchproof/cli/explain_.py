@@ -66,7 +66,7 @@ def command(
     Exit status 0 if the functions add up to exact mode's figure within 1 %, 1 if an answer was wrong, 3 if there is
     no profile or the sum is another.
     """
-    from benchproof import explain, plan, runner
+    from benchproof import explain, laboratory, plan
     from benchproof.document import DEFAULT
     from benchproof.reporters.explanation import render
 
@@ -76,7 +76,7 @@ def command(
     wanted = plan.load(plan_file or DEFAULT)
     settings = _settings(wanted, target=target, against=against, kernels=kernels)
     question = _question(wanted, benchmark, next(iter(settings)))
-    with runner.laboratory(runner.prepare_probe(runner.cache_folder())) as lab, runner.interruptible():
+    with laboratory.opened(laboratory.prepare_probe(laboratory.cache_folder())) as lab, laboratory.interruptible():
         click.echo(f"benchproof: counting, then tracing {benchmark}: {', '.join(settings)}", err=True)
         found = explain.explain(
             question, {name: _qemu()(each, lab) for name, each in settings.items()}, timeout_s=timeout_s

@@ -83,7 +83,7 @@ def command(
     Exit status 0 if every answer was right and every gate of the plan was met, 1 if one was not, 3 if nothing could be
     measured or a gate is undecided.
     """
-    from benchproof import report, runner
+    from benchproof import laboratory, report, runner
     from benchproof.cli.progress import Progress
     from benchproof.document import DEFAULT
     from benchproof.labels import collect
@@ -92,7 +92,7 @@ def command(
     progress = Progress(sys.stderr)
     changes = {"quick": quick, "seed": seed, "blocks": blocks, "margin": margin, "until_decided": until_decided or None}
     changes = {key: value for key, value in changes.items() if value is not None}
-    probe = runner.prepare_probe(runner.cache_folder())
+    probe = laboratory.prepare_probe(laboratory.cache_folder())
     if resume is not None:
         if plan_file or targets or benchmarks or exact or changes or labels:
             raise UsageError(
