@@ -9,11 +9,15 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from benchproof import laboratory, probe
 from benchproof.errors import NotSupported
 from benchproof.model import Completed, Lab
 from benchproof.targets import KINDS
+
+settings.register_profile("benchproof", deadline=None)  # no test asserts a time: machines are shared
+settings.load_profile("benchproof")
 
 
 @pytest.fixture(scope="session")

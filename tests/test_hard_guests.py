@@ -45,10 +45,10 @@ if like == "no-sandbox":
     at = argv.index("-sandbox") + 1
     argv[at] = argv[at].replace("spawn", "spawn-of-tomorrow")
 if like == "3.1":  # in between, the name of the capability is changed to one that no QEMU knows
-    (at,) = (at for at, word in enumerate(argv) if word.startswith("socket,id=monitor"))
+    (at,) = (at for at, word in enumerate(argv) if "id=monitor" in word and word.startswith("socket"))
     ours, theirs = socket.socketpair()
-    host = socket.socket(fileno=int(argv[at].rpartition("=")[2]))
-    argv[at] = "socket,id=monitor,fd=%d" % theirs.fileno()
+    host = socket.socket(fileno=int(re.findall(r"fd=(\\d+)", argv[at])[0]))
+    argv[at] = "socket,fd=%d,id=monitor" % theirs.fileno()
     theirs.set_inheritable(True)
     if os.fork():
         theirs.close()
