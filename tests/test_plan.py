@@ -383,3 +383,28 @@ def test_a_plan_that_was_run_is_read_where_its_files_are_not(tmp_path):
     with pytest.raises(UsageError, match="no such file"):
         plan.parse(document, where="here")
     assert plan.parse(document, where="a run", recorded=True).targets["guest"][1].kernel == "/no/bzImage"
+
+
+OWN_SUITES = {
+    "targets": {"host": {}},
+    "suites": {
+        "own": {"benchmarks": [{"name": "memory.memcpy", "size": "4 MiB"}, "syscall.getpid"]},
+        "more": {"benchmarks": [{"name": "kernel.primitive", "what": "page.map", "counts": ["mapped"]}]},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("own", [("memory.memcpy", 4 << 20), ("syscall.getpid", None)]),
+        ("memory.memcpy", [("memory.memcpy", 4 << 20)]),  # as the plan asks it
+        ("syscall.getpid", [("syscall.getpid", None)]),
+        ("syscall.stat", [("syscall.stat", None)]),  # not in the plan, and a benchmark all the same
+        ("page.map", [("kernel.primitive", None)]),
+        ("kernel.primitive", [("kernel.primitive", None)]),
+    ],
+)
+def test_what_a_user_chooses_is_asked_as_the_plan_asks_it(asked, expected):
+    found = plan.parse(plan.only(OWN_SUITES, targets=(), benchmarks=(asked,)), where="the plan")
+    assert [(case.name, case.parameters.get("size")) for case in found.cases] == expected

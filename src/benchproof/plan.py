@@ -15,7 +15,7 @@ from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
 from benchproof.analysis.invocations import INJECTIONS, Question, question
 from benchproof.analysis.published import Published
-from benchproof.benchmarks import BENCHMARKS, SUITES
+from benchproof.benchmarks import BENCHMARKS
 from benchproof.document import document_of
 from benchproof.errors import UsageError
 from benchproof.external import of_benchmarks, published_of
@@ -24,7 +24,7 @@ from benchproof.model import Benchmark, Better, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
 from benchproof.policy import Known, benchmark_of, gates_of
 from benchproof.quantities import Duration, Share
-from benchproof.suites import benchmarks_of
+from benchproof.suites import asked_of, benchmarks_of, names_of
 from benchproof.tables import convert, refuse_unknown, table_of
 from benchproof.targets import KINDS
 from benchproof.tier0 import HostTests, host_tests, of_targets
@@ -265,21 +265,23 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         targets = (*whole, *matrices.groups_of(whole), *chosen["targets"])
         if "smokes" in document:
             chosen["smokes"] = of_targets(table_of(document, "smokes", "the plan"), targets)
+    items: list[Any] = []
     if benchmarks:
-        chosen["suites"] = {"chosen": {"benchmarks": list(benchmarks)}}
+        items = asked_of(table_of(document, "suites", "the plan"), benchmarks)
+        chosen["suites"] = {"chosen": {"benchmarks": items}}
         chosen["external"] = of_benchmarks(table_of(document, "external", "the plan"))
     if "gates" in document:
         gates = table_of(document, "gates", "the plan")
-        chosen["gates"] = {key: table for key, table in gates.items() if _is_asked(key, table, targets, benchmarks)}
+        names = names_of(items)
+        chosen["gates"] = {key: table for key, table in gates.items() if _is_asked(key, table, targets, names)}
     return chosen
 
 
-def _is_asked(key: str, table: Any, targets: tuple[str, ...], benchmarks: tuple[str, ...]) -> bool:
+def _is_asked(key: str, table: Any, targets: tuple[str, ...], names: set[str]) -> bool:
     """Whether a gate speaks of what was chosen. One on an unknown benchmark is kept, to be refused by name."""
     target = table.get("target") if isinstance(table, dict) else None
     if targets and isinstance(target, str) and target not in targets:
         return False
-    names = [inner for name in benchmarks for inner in SUITES.get(name, (name,))]
     name = benchmark_of(key, BENCHMARKS.names())
     return not names or name is None or name in names
 

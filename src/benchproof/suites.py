@@ -27,6 +27,30 @@ def benchmarks_of(suites: dict[str, Any], where: str) -> list[Benchmark]:
     return [each for at, item in items for each in _benchmarks(item, at)]
 
 
+def asked_of(suites: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
+    """What a user means by these names: a suite of the plan, what the plan asks by that name, or just the name.
+
+    A benchmark that the plan asks with parameters is asked with them; `kernel.primitive` also goes by its `what`.
+    """
+    tables = {name: table["benchmarks"] for name, table in suites.items() if _has_items(table)}
+    items = [each for table in tables.values() for item in table for each in _items(item)]
+    found: list[Any] = []
+    for name in names:
+        asked = [item for item in items if isinstance(item, dict) and name in {item.get("name"), item.get("what")}]
+        found += tables.get(name) or asked or [name]
+    return found
+
+
+def names_of(items: list[Any]) -> set[str]:
+    """The names of the benchmarks that are asked, suites resolved."""
+    resolved = [each for item in items for each in _items(item)]
+    return {str(each.get("name")) if isinstance(each, dict) else str(each) for each in resolved}
+
+
+def _has_items(table: Any) -> bool:
+    return isinstance(table, dict) and isinstance(table.get("benchmarks"), list)
+
+
 def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
     where = f"{where}: suites.{name}"
     if not isinstance(table, dict):

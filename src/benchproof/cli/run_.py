@@ -39,7 +39,12 @@ Examples:
 )
 @click.option("--targets", default="", help="Only these targets of the plan, separated by commas.")
 @click.option(
-    "-b", "--benchmark", "--suite", "benchmarks", multiple=True, help="Only this benchmark or suite (repeatable)."
+    "-b",
+    "--benchmark",
+    "--suite",
+    "benchmarks",
+    multiple=True,
+    help="Only this benchmark or suite, as the plan asks it (repeatable).",
 )
 @click.option("--exact", is_flag=True, help="Count instructions in place of time, on the targets that can.")
 @click.option("--quick/--full", default=None, help="Fewer samples and 6 blocks, or all. Without a plan: quick.")
