@@ -80,6 +80,14 @@ def test_too_few_invocations_and_a_run_that_was_ended_give_no_answer():
     assert [each.verdict for each in judged(row(1600, 1000), complete=False)] == ["undecided"]
 
 
+def test_too_few_invocations_of_one_worker_give_no_answer_either():
+    found = row(1600, 1000)
+    one, two = found.steps
+    short = msgspec.structs.replace(found, steps=(msgspec.structs.replace(one, n=1), two))
+    (said,) = judged(short, least=5)
+    assert (said.verdict, said.reason[:40]) == ("undecided", "insufficient evidence: 1 invocations, th")
+
+
 def test_a_workload_without_widths_is_missing_and_not_passed_over():
     (said,) = judged()
     assert (said.verdict, said.target) == ("not met", "every target")

@@ -42,8 +42,9 @@ def _found(gate: Gate, row: ScalingRow, step: Step | None, *, complete: bool) ->
     if step.speedup is None or gate.limit is None:
         status = next((each.status for each in row.steps if each.median is None), step.status)
         return None if status in _NO_EVIDENCE else False, f"no speed-up: {status}"
-    if not complete or step.n < gate.least:
-        return None, f"insufficient evidence: {step.n} invocations, the gate asks for {gate.least} of a complete run"
+    fewest = min(step.n, row.steps[0].n)  # a ratio is as good as the worse of its two sides; the first is width 1
+    if not complete or fewest < gate.least:
+        return None, f"insufficient evidence: {fewest} invocations, the gate asks for {gate.least} of a complete run"
     if step.reason and not step.reason.startswith(_SLOWER):
         return None, f"no speed-up evidence: {step.reason}"
     return gate.limit.holds(step.speedup), ""
