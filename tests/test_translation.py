@@ -174,6 +174,12 @@ def test_a_primitive_whose_evidence_is_wrong_or_missing_is_failed(wrong):
         assert isinstance(outcome(SWITCH, Speaks(console("task.switch", without))), Failed)
 
 
+def test_operations_that_a_plan_counts_are_those_that_the_kernel_tells():
+    counted = Primitive(what="task.switch", counts=("operations",))
+    assert isinstance(outcome(counted, Speaks(console("task.switch", {"operations": OPERATIONS}))), Passed)
+    assert isinstance(outcome(counted, Speaks(console("task.switch", {"turns": OPERATIONS}))), Failed)
+
+
 def test_a_primitive_of_a_kernel_does_not_apply_to_a_system_that_runs_programs():
     found = outcome(SWITCH, Fake(lambda _argv, _stdin, _files: completed(b"")))
     assert isinstance(found, Unsupported)
@@ -187,6 +193,7 @@ def test_a_primitive_of_a_kernel_does_not_apply_to_a_system_that_runs_programs()
         ({"what": "no name", "zeros": ["a"]}, "expected the kernel's name"),
         ({"what": "x", "zeros": ["a b"]}, "found 'a b'"),
         ({"what": "x", "zeros": ["a"], "counts": ["a"]}, "found 'a'"),
+        ({"what": "x", "expect": {"measured_by": "the system itself"}}, "'measured_by', which benchproof adds itself"),
         ({"zeros": ["a"]}, "what"),
         ({"what": "x", "zero": ["a"]}, "unknown key 'zero'; did you mean 'zeros'"),
         ({"what": "x", "zeros": ["a"], "timeout": 0}, "timeout"),

@@ -54,6 +54,8 @@ class Primitive(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
         for key in keys:
             if not _NAME.fullmatch(key) or keys.count(key) > 1:
                 raise ValueError(f"expected each key of the evidence once, as the kernel prints it, found '{key}'")
+            if key in translation.OURS:
+                raise ValueError(f"expected keys that the kernel prints, found '{key}', which benchproof adds itself")
         if self.timeout <= 0:
             raise ValueError("expected a timeout that is not zero")
 
