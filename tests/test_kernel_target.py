@@ -164,6 +164,7 @@ FAULTS = [
     ("middle:off", LabInvalid, r"the transcript ends before the line does", {}),
     ("late:reset", TargetFailed, r"the guest reset the machine", {}),
     ("end:reset", TargetFailed, r"the guest reset the machine .*, after its transcript was whole", {}),
+    ("end:signal", TargetFailed, "the guest said that it panicked, after its", {"options": ("-device", "pvpanic")}),
     ("end:exit", TargetFailed, r"exit status 15, expected 0", {}),
     ("end:panic", TargetFailed, r"Kernel panic - not syncing: planted", {}),
     ("end:warn", TargetFailed, r"the system warns of itself: line 12", {}),
@@ -305,13 +306,16 @@ def test_one_start_answers_each_question_once(speaks, lab):
 
 
 def test_an_image_that_is_built_anew_meanwhile_is_another_kernel(speaks, speaker, tmp_path):
-    image = tmp_path / "kernel.elf"
+    image, initrd = tmp_path / "kernel.elf", tmp_path / "initrd"
     image.write_bytes(speaker.read_bytes())
-    target = speaks(image=image)
+    initrd.write_bytes(b"one")
+    target = speaks(image=image, initrd=str(initrd))
     assert report(target).samples
-    image.write_bytes(speaker.read_bytes() + b"\0")
-    with pytest.raises(LabInvalid, match="the image is not the one with which the run began"):
-        report(target)
+    for path in (initrd, image):
+        before = path.read_bytes()
+        path.write_bytes(before + b"\0")
+        with pytest.raises(LabInvalid, match="image or initrd is not the one with which the run began"):
+            report(target)
     image.unlink()
     with pytest.raises(LabInvalid, match="the image cannot be read any more: No such file"):
         target.report(NAME, timeout_s=60)

@@ -63,7 +63,7 @@ class Recording(Frozen, frozen=True, kw_only=True):
     complaint: str
     at_ns: int
     stderr: bytes = b""  # all that QEMU said, warnings too
-    was_reset: bool = False
+    fell: bool = False  # by a reset or a panic that it reported, whatever it had printed before
     leads: dict[int, int] = msgspec.field(default_factory=dict)  # port of the guest -> the host's that led to it
 
 
@@ -217,7 +217,7 @@ class _Ear:
             complaint=_complaint(self._complaints) or _SHUTDOWNS.get(self._monitor.shutdown, ""),
             at_ns=at_ns,
             stderr=bytes(self._complaints),
-            was_reset=self._monitor.shutdown == "guest-reset",
+            fell=self._monitor.shutdown in _SHUTDOWNS,
         )
 
 

@@ -26,7 +26,7 @@ from benchproof.guest.architecture import X86_64, Architecture, emulated_by
 from benchproof.guest.hardware import emulator_version
 from benchproof.model import Clock, Completed, Facts, Frozen, Lab, Reported
 from benchproof.protocol import faults, grammar, transcript
-from benchproof.protocol.transcript import Ended, Heard
+from benchproof.protocol.transcript import Ended, Heard, Transcript
 from benchproof.targets.settings import KernelSettings
 
 _MARK = b"@bp "
@@ -82,7 +82,7 @@ class Kernel:
         self.lab = lab
         self.grammar = self._grammar(settings)
         self._spoken: _Spoken | None = None
-        self._image: tuple[int, int] | None = None  # size and time of change of the file that was booted first
+        self._booted_first: list[tuple[int, int]] = []  # size and time of change of image and initrd of the first start
 
     @staticmethod
     def _grammar(settings: KernelSettings) -> grammar.Grammar:
@@ -136,16 +136,8 @@ class Kernel:
         """From one start in which it runs all that it has, so that its clock is seen for as long as can be."""
         self.machine.refuse_no_kernel()
         spoken = self._boot("", timeout_s=float(self.settings.timeout))
-        heard, ended = _judged_by(spoken.recordings[0], self.settings)
-        said = transcript.described(
-            heard,
-            ended=ended,
-            grammar=self.grammar,
-            token=spoken.token,
-            tolerate=self.settings.tolerate,
-            exact=self.settings.exact,
-        )
-        self._refuse_reset(spoken)
+        said, *_ = [each.described() for each in self._transcripts(spoken)]
+        self._refuse_fallen(spoken)
         trouble = self.kvm_trouble if self.machine.accel == "tcg" else ""
         return {
             "machine": self.machine.facts(accel_reason=trouble),
@@ -182,21 +174,12 @@ class Kernel:
     def report(self, name: str, *, timeout_s: float) -> Reported:
         """What it says of our benchmark `name`. Raises InvocationError."""
         spoken = self._asked(name, min(timeout_s, float(self.settings.timeout)))
-        heard, ended = _judged_by(spoken.recordings[0], self.settings)
-        found = transcript.read(
-            heard,
-            name,
-            ended=ended,
-            grammar=self.grammar,
-            token=spoken.token,
-            tolerate=self.settings.tolerate,
-            exact=self.settings.exact,
-        )
-        self._refuse_reset(spoken)
+        found, *_ = [each.of(name) for each in self._transcripts(spoken)]
+        self._refuse_fallen(spoken)
         if difference := _difference(spoken.recordings, self.grammar):
             raise LabInvalid(f"two exact runs do not agree: {difference}")
         leads = ", ".join(f"{ports.ADDRESS}:{ours} to {theirs}" for theirs, ours in spoken.recordings[0].leads.items())
-        known = {"protocol.ended": ended.how} | ({"protocol.ports": leads} if leads else {})
+        known = {"protocol.ended": spoken.recordings[0].how} | ({"protocol.ports": leads} if leads else {})
         return msgspec.structs.replace(found, evidence=found.evidence | known)
 
     def _asked(self, name: str, timeout_s: float) -> _Spoken:
@@ -236,13 +219,13 @@ class Kernel:
     def _refuse_another_image(self) -> None:
         """A build that is finished meanwhile would put two kernels under one name. Raises LabInvalid."""
         try:
-            found = self.machine.image.stat()
+            found = [path.stat() for path in (self.machine.image, self.machine.initrd) if path]
         except OSError as error:
             raise LabInvalid(f"the image cannot be read any more: {error.strerror}") from error
-        identity = (found.st_size, found.st_mtime_ns)
-        self._image = self._image or identity
-        if self._image != identity:
-            raise LabInvalid("the image is not the one with which the run began; start a new run")
+        identity = [(each.st_size, each.st_mtime_ns) for each in found]
+        self._booted_first = self._booted_first or identity
+        if self._booted_first != identity:
+            raise LabInvalid("image or initrd is not the one with which the run began; start a new run")
 
     def _words(self, name: str, token: str) -> list[str]:
         """What is added to its command line; a name is one of its own."""
@@ -265,23 +248,37 @@ class Kernel:
             if recording.stderr:
                 self.lab.log("qemu", recording.stderr)
 
-    def _refuse_reset(self, spoken: _Spoken) -> None:
+    def _transcripts(self, spoken: _Spoken) -> list[Transcript]:
+        """Of every start: the second one of an exact pair has to end as well as the first."""
+        return [
+            Transcript(
+                Heard(recording.text, recording.arrivals),
+                ended=_ended(recording, self.settings),
+                grammar=self.grammar,
+                token=spoken.token,
+                tolerate=self.settings.tolerate,
+                exact=self.settings.exact,
+            )
+            for recording in spoken.recordings
+        ]
+
+    def _refuse_fallen(self, spoken: _Spoken) -> None:
         """A number and then a crash is a crash."""
         for recording in spoken.recordings:
-            if recording.was_reset:
+            if recording.fell:
                 raise TargetFailed(f"{recording.complaint}, after its transcript was whole")
+            if self.settings.ends == "power-off" and recording.how == "exited":
+                raise TargetFailed("the machine ended by itself, expected that it is powered off")
 
 
-def _judged_by(recording: console.Recording, settings: KernelSettings) -> tuple[Heard, Ended]:
-    expected = settings.exit_status if _is_debug_exit(recording, settings) else 0
-    ended = Ended(
+def _ended(recording: console.Recording, settings: KernelSettings) -> Ended:
+    return Ended(
         how=recording.how,
         exit_status=recording.exit_status,
-        expected_status=expected,
+        expected_status=settings.exit_status if _is_debug_exit(recording, settings) else 0,
         complaint=recording.complaint,
         at_ns=recording.at_ns,
     )
-    return Heard(recording.text, recording.arrivals), ended
 
 
 def _is_debug_exit(recording: console.Recording, settings: KernelSettings) -> bool:
