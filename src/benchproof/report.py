@@ -229,6 +229,8 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
     if all(keys):
         base, new = (run.envelopes[key] for key in keys)
         context = tuple(str(each) for each in envelope.differences(base, new, vary=plan.run.vary) if not each.allowed)
+    elif target == reference:
+        context = ()  # nothing is missing that could have been compared
     else:
         context = ("one of the two could not be started and is not described",)
     return Column(
