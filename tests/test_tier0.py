@@ -196,6 +196,8 @@ def test_smokes_that_were_made_up_afterwards_are_noticed(measure):
     assert any("recorded as passed, but" in each for each in verify(run.path).problems)
     rewrite(run, benchmark="smoke.nothing")
     assert any("no such smoke" in each for each in verify(run.path).problems)
+    (run.path / bundle.SMOKES).write_bytes(b"")
+    assert any("no smoke of its target is on record" in each for each in verify(run.path).problems)
 
 
 def test_a_sealed_run_without_the_smokes_that_it_had_is_damaged(measure):

@@ -151,9 +151,13 @@ def _tier0(run: bundle.Run, plan: Plan, checked: dict[str, int]) -> Iterator[str
     """Of a target whose smokes do not stand, nothing was kept."""
     yield from tier0.problems(run.smokes, plan.smokes, checked)
     down = tier0.fallen(run.smokes)
+    asked = {each.target for each in run.smokes}
+    has_smokes = bundle.SMOKES in bundle.grown(run.path)  # runs of earlier versions have none
     for result in (*run.warmups, *run.results):
         if result.target in down and isinstance(result.outcome, Passed):
             yield f"{_name(result)}: was kept although a smoke of its target did not stand"
+        elif has_smokes and result.target not in asked and isinstance(result.outcome, Passed):
+            yield f"{_name(result)}: was kept although no smoke of its target is on record"
 
 
 def _figures(run: bundle.Run, checked: dict[str, int]) -> Iterator[str]:
