@@ -7,7 +7,6 @@ import msgspec
 from benchproof.analysis.profile import Change, Explanation, Profile, Row
 
 FOLDED_OPERATIONS = 1000  # folded stacks have whole numbers: instructions in so many operations
-_FORMATS = ("table", "json", "folded")
 
 
 def render(explanation: Explanation, form: str, *, top: int) -> str:
