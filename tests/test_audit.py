@@ -115,6 +115,16 @@ def test_a_torn_or_damaged_line_stops_what_comes_after_it(tmp_path):
             written(tmp_path, 1)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("elsewhere")])
+def test_what_is_no_file_is_neither_written_to_nor_read_nor_waited_for(tmp_path, make):
+    make(tmp_path / audit.AUDIT)
+    with pytest.raises(StoreError, match=audit.AUDIT):
+        written(tmp_path, 1)
+    (tmp_path / "elsewhere").touch()
+    with pytest.raises(StoreError, match=audit.AUDIT):
+        list(audit.read(tmp_path))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
     tmp_path.chmod(0o500)

@@ -159,6 +159,48 @@ def test_a_summary_without_a_last_line_counts_where_the_machine_ended_by_itself(
         read(heard(SUMMARY[:-1]), "syscall.getpid", ended=OVER, grammar=dialect(CSV))
 
 
+LISTS = {
+    "begin": r"begin(?: hz=(?P<hz>[0-9]+))?",
+    "bench": r"list (?P<name>\w+) (?P<unit>\w+)",
+    "total": r"took (?P<name>\w+) (?P<elapsed>[0-9]+)",
+}
+
+
+@pytest.mark.parametrize(
+    ("usual", "listed", "unit", "elapsed"),
+    [
+        ("ns", "us", "ns", 5000.0),
+        ("us", "ns", "ns", 5.0),
+        ("ms", "cycles", "cycles", 5.0),
+        ("s", "ticks", "ns", 5.0),
+    ],
+)
+def test_a_figure_is_in_the_unit_in_which_its_benchmark_was_listed(usual, listed, unit, elapsed):
+    text = f"begin hz=1000000000\nlist a {listed}\ntook a 5\n"
+    found = read(heard(text), "a", ended=OVER, grammar=dialect(LISTS | {"unit": usual}))
+    assert (found.unit, found.samples) == (unit, (elapsed,))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("begin\nlist a ticks\ntook a 5\n", r"line 2, .*ticks need hz"),
+        ("begin hz=0\nlist a ticks\ntook a 5\n", r"line 1, .*hz: expected 1 to"),
+        ("begin hz=200000000000\nlist a ticks\ntook a 5\n", r"line 1, .*hz: expected 1 to"),
+        ("begin\ntook a 5\nlist a us\n", r"line 3, .*'a' stands there already"),
+    ],
+)
+def test_ticks_of_an_unknown_clock_are_no_time(text, words):
+    with pytest.raises(LabInvalid, match=words):
+        read(heard(text), "a", ended=OVER, grammar=dialect(LISTS))
+
+
+def test_a_dialect_cannot_say_what_only_we_can_know():
+    lines = {"total": LISTS["total"], "evidence": r"told (?P<name>\w+) (?P<key>\S+) (?P<value>\S+)"}
+    with pytest.raises(LabInvalid, match="benchproof's own"):
+        read(heard("told a protocol.user_faults none\ntook a 5\n"), "a", ended=OVER, grammar=dialect(lines))
+
+
 def test_lines_that_name_nothing_belong_to_the_benchmark_that_was_begun():
     stepped = dialect(
         {

@@ -264,6 +264,7 @@ def test_what_cannot_be_booted_is_refused_in_the_plan(name, what, words, speaker
         ("timeout", "0", "timeout: expected more than 0 s"),
         ("tolerate", '["("]', "tolerate: expected a regular expression"),
         ("grammar", '"kelvar"', "did you mean 'kevlar'"),
+        ("names", '{ "syscall.getpid" = "two words" }', "names: 'syscall.getpid': expected a name"),
         ("forward", "[{ guest = 0 }]", "forward: expected a port from 1 to 65535, found 0"),
         ("forward", "[{ gest = 1 }]", "forward"),
         ("options", '["-m", "1"]', "options: '-m' is not to be given: it is stated by memory"),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from benchproof import envelope, pinning, process
-from benchproof.errors import NotSupported, UsageError
+from benchproof.errors import NotSupported, StartFailed, UsageError
 from benchproof.guest.architecture import AARCH64, X86_64
 from benchproof.guest.disk import Disk
 from benchproof.guest.hardware import OVERSUBSCRIBED, Hardware, emulator_version
@@ -130,6 +130,11 @@ def test_what_is_started_is_confined_and_we_are_not(host_probe):
     with pytest.raises(FileNotFoundError):
         process.Supervised(["x"], supervisor=host_probe.path.with_name("no"), cpus=[last])
     assert sorted(os.sched_getaffinity(0)) == HOST_CPUS
+
+
+def test_words_that_are_too_long_for_the_host_are_no_crash_of_ours(host_probe):
+    with pytest.raises(StartFailed, match="a command line of 300000 characters is too long"):
+        process.Supervised(["x" * 300_000], supervisor=host_probe.path)
 
 
 def test_a_cpu_that_went_away_is_no_silent_wider_set():

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from benchproof.analysis import gate, invocations, matrix, profiles, relative
+from benchproof.analysis.cells import unlike
 from benchproof.analysis.compare import Design
 from benchproof.analysis.gate import Gate
 from benchproof.analysis.limit import Limit
@@ -188,6 +189,13 @@ def test_a_label_that_all_targets_have_is_said_once_on_top_and_stays_in_every_se
     assert "note: every target: nested: the figures are of such systems alone" in text
     assert "bare [debug build] against linux\n" in text.replace(" \n", "\n").replace("  ", "")
     assert "(linux [nested])" in FORMATS.load("bencher")(found)
+
+
+def test_what_two_kernels_have_in_common_is_no_difference_between_them():
+    other = passed("linux", 100, evidence=RING | {"mechanism": "a trap"})
+    (row,) = a_report(other, passed("bare", 50, evidence=RING)).rows
+    old, new = row.cells["linux"], row.cells["bare"]
+    assert unlike("linux", old, "bare", new) == "bare: ring entry no-op; linux: a trap"
 
 
 def test_machines_read_mechanism_difference_and_labels_in_fields_of_their_own():

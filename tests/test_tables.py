@@ -187,6 +187,15 @@ def test_a_system_that_measures_itself_and_a_linux_guest_beside_it_have_their_ca
     assert "caveat" not in FORMATS.load("terminal")(a_report(LINUX, NEWER))
 
 
+def test_that_a_clock_was_held_against_the_hosts_is_said_only_where_it_was():
+    found = a_report(LINUX, BARE)
+    assert "checked against its own counts alone;" in FORMATS.load("terminal")(found, width=1000)
+    system = {"kind": "kernel", "pace": "held against the host's"}
+    held = found.envelopes | {"sha256:bare": found.envelopes["sha256:bare"] | {"system": system}}
+    text = FORMATS.load("terminal")(msgspec.structs.replace(found, envelopes=held), width=1000)
+    assert "checked against its own counts and the host's clock;" in text
+
+
 # ---- troubles, smokes, artifacts ----
 
 

@@ -222,6 +222,7 @@ FAULTS = [
     Fault("an unknown unit", text("memcpy unit=ticks", "memcpy unit=hours"), LabInvalid, "@bp bench memory"),
     Fault("ticks without hz", text(" hz=1000000000", ""), LabInvalid, "@bp bench sys"),
     Fault("a clock without ticks", GOOD.replace(b"hz=1000000000", b"hz=0"), LabInvalid, "@bp begin"),
+    Fault("a clock that no machine has", GOOD.replace(b"hz=1000000000", b"hz=100000000001"), LabInvalid, "@bp begin"),
     Fault("no mechanism", text(" : rep movsb", ""), LabInvalid, "@bp bench memory"),
     Fault(
         "a bad name",

@@ -116,6 +116,8 @@ def _figure(metric: str, text: Any, unit: Unit | None, where: str) -> Figure:
     value = float(Decimal(number) * UNITS[found][word])
     if not math.isfinite(value):
         raise UsageError(f"{where}: expected an amount that is finite, found {text!r:.80}")
+    if not value and found not in {"count", "ratio"}:
+        raise UsageError(f"{where}: expected more than nothing, found {text!r:.80}; leave out what was not measured")
     if unit is not None and found not in _allowed(unit):
         words = ", ".join(f"'{each}'" for each in UNITS[unit] if each) or "a plain number"
         also = " or 'cycles'" if unit == "ns" else ""

@@ -7,6 +7,7 @@ also those that left for a session of their own. What a program prints is bounde
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import selectors
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from benchproof.errors import Interrupted, TargetFailed
+from benchproof.errors import Interrupted, StartFailed, TargetFailed
 from benchproof.model import Completed
 from benchproof.pinning import confined
 
@@ -57,8 +58,11 @@ class Supervised:
                     pass_fds=(theirs, *pass_fds),
                     start_new_session=True,  # Ctrl-C in a terminal is for us; the lifeline tells the rest
                 )
-        except BaseException:
+        except BaseException as error:
             self._cut_lifeline()
+            if isinstance(error, OSError) and error.errno == errno.E2BIG:
+                size_bytes = sum(map(len, argv))
+                raise StartFailed(f"a command line of {size_bytes} characters is too long for this host") from error
             raise
         finally:
             os.close(theirs)

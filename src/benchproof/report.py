@@ -232,7 +232,7 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
     elif target == reference:
         context = ()  # nothing is missing that could have been compared
     else:
-        context = ("one of the two could not be started and is not described",)
+        context = ("one of the two could not be started and is not described",) if target != reference else ()
     return Column(
         target=target,
         reference=reference,

@@ -109,5 +109,6 @@ def unlike(base: str, old: Cell, new: str, cell: Cell) -> str:
     if (old.mechanism, old.difference) == (cell.mechanism, cell.difference):
         return ""
     told = [f"{name}: {each.mechanism or 'it does not say what it times'}" for name, each in ((new, cell), (base, old))]
-    differs = [each.difference for each in (cell, old) if each.difference]
+    # what both differ by from the benchmark, they do not differ by from each other
+    differs = [each.difference for each in (cell, old) if each.difference and cell.difference != old.difference]
     return "; ".join([*told, *([f"differs: {'; '.join(differs)}"] if differs else [])])

@@ -16,7 +16,13 @@ from benchproof.protocol.lines import Line
 TOLERANCE = Fraction(1, 10)
 SLACK_NS = 100_000_000
 LEAST_NS = 200_000_000  # a shorter stretch says nothing of the pace
+FASTEST_HZ = 10**11  # no clock of a machine ticks faster; what says so would make its figures too small
 Arrivals = Sequence[tuple[int, int]]
+
+
+def wrong_hz(hz: int) -> str:
+    """What is wrong with the ticks a second that somebody states; empty if nothing is."""
+    return "" if 0 < hz <= FASTEST_HZ else f"hz: expected 1 to {FASTEST_HZ} ticks a second, found {hz}"
 
 
 class Window(Frozen, frozen=True):

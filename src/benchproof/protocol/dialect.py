@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 
+import msgspec
+
+from benchproof.protocol import clocks
 from benchproof.protocol.events import (
     Begin,
     Damaged,
@@ -27,6 +30,7 @@ from benchproof.protocol.events import (
 from benchproof.protocol.grammar import Grammar
 from benchproof.protocol.ledger import Books, Open, refuse
 from benchproof.protocol.lines import Line, plain
+from benchproof.protocol.own import RESERVED
 from benchproof.protocol.patterns import LINE_LIMIT
 
 _COUNT = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -71,13 +75,16 @@ def _said(line: Line, kind: str, given: dict[str, str], grammar: Grammar) -> Eve
 
 
 def _begin(line: Line, given: dict[str, str], grammar: Grammar) -> Begin:
+    hz = _maybe(given, "hz")
+    if hz is not None and (problem := clocks.wrong_hz(hz)):
+        raise _DamageError(problem)
     return Begin(
         line,
         benchmarks=_maybe(given, "count"),
         token=given.get("token", ""),
         system=given.get("system", ""),
         build=given.get("build", ""),
-        hz=_maybe(given, "hz") or grammar.hz or None,
+        hz=hz or grammar.hz or None,
     )
 
 
@@ -91,11 +98,12 @@ def _listed(line: Line, given: dict[str, str], grammar: Grammar) -> Listed:
         unit=_TICKS.get(unit, "ns"),
         clock=given.get("clock", grammar.clock),
         mechanism=given.get("mechanism", f"{grammar.dialect}: {given['name']}"),
+        scale=_NS.get(unit, 1),
     )
 
 
-def _timed(given: dict[str, str], grammar: Grammar) -> tuple[int, Fraction]:
-    """Operations, and their elapsed time in ns, ticks or cycles."""
+def _timed(given: dict[str, str]) -> tuple[int, Fraction]:
+    """Operations, and their elapsed time in whatever unit the benchmark has."""
     operations = _count(given.get("operations", "1"))
     each = _amount(given["each"]) if "each" in given else None
     elapsed = _amount(given["elapsed"]) if "elapsed" in given else (each or Fraction()) * operations
@@ -103,7 +111,7 @@ def _timed(given: dict[str, str], grammar: Grammar) -> tuple[int, Fraction]:
         raise _DamageError("expected an operation or more")
     if each is not None and abs(elapsed / operations - each) >= _grain(given["each"]):
         raise _DamageError(f"{given['elapsed']} / {operations} is not {given['each']}: it contradicts itself")
-    return operations, elapsed * _NS.get(grammar.unit, 1)
+    return operations, elapsed
 
 
 def _grain(digits: str) -> Fraction:
@@ -131,8 +139,8 @@ _Read = Callable[[Line, dict[str, str], Grammar], Event]
 
 
 def _timed_as(role: Role) -> _Read:
-    def read(line: Line, given: dict[str, str], grammar: Grammar) -> Event:
-        operations, elapsed = _timed(given, grammar)
+    def read(line: Line, given: dict[str, str], _: Grammar) -> Event:
+        operations, elapsed = _timed(given)
         return Timed(line, name=given.get("name", ""), role=role, operations=operations, elapsed=elapsed)
 
     return read
@@ -143,6 +151,8 @@ def _ended(line: Line, given: dict[str, str], _: Grammar) -> Event:
 
 
 def _told(line: Line, given: dict[str, str], _: Grammar) -> Event:
+    if given.get("key", "").startswith(RESERVED):
+        raise _DamageError(f"keys that begin with '{RESERVED}' are benchproof's own")
     return Told(line, name=given.get("name", ""), key=given.get("key", ""), value=given.get("value", ""))
 
 
@@ -184,7 +194,7 @@ class _Ledger:
             case Damaged():
                 refuse(event.line, event.problem)
             case Listed():
-                self._once(event.line, event.name, self.listed)
+                self._once(event.line, event.name, {**self.listed, **self.open})
                 self.listed[event.name] = event
             case Lacking():
                 self._once(event.line, event.name, {**self.lacking, **self.open})
@@ -194,7 +204,8 @@ class _Ledger:
                 self.now = event.name
                 self._of(event.line, event.name)
             case Timed():
-                self._of(event.line, event.name).take(event)
+                account = self._of(event.line, event.name)
+                account.take(msgspec.structs.replace(event, elapsed=event.elapsed * account.listed.scale))
             case Told():
                 self._of(event.line, event.name).tell(event)
             case Wrong():
@@ -216,7 +227,14 @@ class _Ledger:
         if self.listed and name not in self.listed:
             refuse(line, f"'{name}' is not in the list")
         self.last[name] = line
-        return self.open.setdefault(name, Open(self.listed.get(name) or self._unlisted(line, name), line))
+        return self.open.get(name) or self._opened(line, name)
+
+    def _opened(self, line: Line, name: str) -> Open:
+        listed = self.listed.get(name) or self._unlisted(line, name)
+        if listed.unit == "ticks" and not self.begin.hz:
+            refuse(listed.line, f"ticks need hz in the first line, found none ({self.begin.line})")
+        self.open[name] = Open(listed, line)
+        return self.open[name]
 
     def _unlisted(self, line: Line, name: str) -> Listed:
         return _listed(line, {"name": name}, self.grammar)

@@ -37,6 +37,7 @@ class Listed(Event, frozen=True, kw_only=True):
     unit: Tick
     clock: str
     mechanism: str
+    scale: int = 1  # of what is printed to `unit`: 1000 where a dialect prints us
 
 
 class Lacking(Event, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ stands where: `total = 'BENCH (?P<name>\S+) (?P<operations>[0-9]+) (?P<elapsed>[
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from benchproof.errors import UsageError
 from benchproof.model import Frozen
 from benchproof.plugins import nearest
+from benchproof.protocol import clocks
 from benchproof.protocol.patterns import compiled
 
 TimeUnit = Literal["ns", "us", "ms", "s", "ticks", "cycles"]
@@ -134,11 +136,19 @@ def _check(grammar: Grammar) -> None:
             _check_groups(grammar, kind, _compiled(kind, pattern))
     if grammar.unit == "ticks" and not (grammar.hz > 0 or "(?P<hz>" in grammar.begin):
         raise UsageError("grammar: unit: ticks need hz, as a key or as a group of 'begin'")
-    if grammar.hz < 0:
-        raise UsageError(f"grammar: hz: expected ticks a second, found {grammar.hz}")
-    for ours, theirs in grammar.names.items():
+    if grammar.hz and (problem := clocks.wrong_hz(grammar.hz)):
+        raise UsageError(f"grammar: {problem}")
+    try:
+        refuse_bad_names(grammar.names)
+    except UsageError as error:
+        raise UsageError(f"grammar: {error}") from error
+
+
+def refuse_bad_names(names: Mapping[str, str]) -> None:
+    """Raises UsageError for one that no system can print, or that would be several words on a command line."""
+    for ours, theirs in names.items():
         if not _NAME.fullmatch(theirs):
-            raise UsageError(f"grammar: names: '{ours}': expected a name as the system prints it, found '{theirs}'")
+            raise UsageError(f"names: '{ours}': expected a name as the system prints it, found '{theirs}'")
 
 
 def _compiled(kind: str, pattern: str) -> re.Pattern[str]:

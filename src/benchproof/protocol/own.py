@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from benchproof.protocol import clocks
 from benchproof.protocol.events import (
     Begin,
     Damaged,
@@ -77,8 +78,8 @@ def _begin(line: Line, words: list[str]) -> Event:
         raise _DamageError(f"expected version {VERSION} of the protocol, found {version}")
     given = _attributes(rest, must=("benchmarks",), may=("token", "system", "build", "hz", "at"))
     begin = Begin(line, **_typed(given, words=("token", "system", "build")))
-    if begin.hz == 0:
-        raise _DamageError("hz: expected a tick a second or more, found 0")
+    if begin.hz is not None and (problem := clocks.wrong_hz(begin.hz)):
+        raise _DamageError(problem)
     return begin
 
 

@@ -6,7 +6,7 @@ In the order in which it matters: before the first figure, beside it, after the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from benchproof.analysis.matrix import Column, Report
@@ -44,7 +44,8 @@ def caveats(report: Report) -> Iterator[str]:
     }
     for name, column in columns.items():
         if _kind(report, column) == "kernel":
-            checked = "its own counts" if column.exact else "its own counts and the host's clock"
+            is_held = _system(report, column).get("pace", "").startswith("held")
+            checked = "its own counts and the host's clock" if is_held else "its own counts alone"
             yield (
                 f"{name} measures itself: what it said was checked against {checked}; that its code does what it says "
                 "is its author's word"
@@ -63,7 +64,11 @@ def _is_native(report: Report, column: Column) -> bool:
 
 
 def _kind(report: Report, column: Column) -> str:
-    return report.envelopes.get(column.envelope, {}).get("system", {}).get("kind", "")
+    return _system(report, column).get("kind", "")
+
+
+def _system(report: Report, column: Column) -> Mapping[str, str]:
+    return report.envelopes.get(column.envelope, {}).get("system", {})
 
 
 def contexts(report: Report) -> Iterator[tuple[str, str]]:

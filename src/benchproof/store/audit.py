@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from benchproof.errors import StoreError
 from benchproof.model import Frozen
 
 AUDIT = "audit.jsonl"
+_CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link is followed, no pipe waited for
 
 
 class Entry(Frozen, frozen=True, kw_only=True):
@@ -54,8 +56,9 @@ def append(home: Path, new: Entry) -> None:
     """When this returns it is on the disk. Raises StoreError."""
     path = home / AUDIT
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _CAREFUL, 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
+            _refuse_no_file(path, descriptor)
             fcntl.flock(file, fcntl.LOCK_EX)  # two of us write one line each, one after the other
             written = file.read()
             if written and not written.endswith(b"\n"):
@@ -74,13 +77,27 @@ def read(home: Path) -> Iterator[tuple[Entry, bool]]:
     path, before = home / AUDIT, ""
     if not path.exists():
         return
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(_content(path).splitlines(), start=1):
         try:
             found = msgspec.json.decode(line, type=Entry)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise StoreError(f"'{path}', line {number}: {error}") from error
         yield found, _link(before, msgspec.structs.replace(found, chain="")) == found.chain
         before = found.chain
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | _CAREFUL), "rb") as file:
+            _refuse_no_file(path, file.fileno())
+            return file.read()
+    except OSError as error:
+        raise StoreError(f"cannot read '{path}': {error.strerror}") from error
+
+
+def _refuse_no_file(path: Path, descriptor: int) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise StoreError(f"'{path}': expected a file, found something else; move it away to go on")
 
 
 def _last(written: bytes) -> str:

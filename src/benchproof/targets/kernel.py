@@ -141,7 +141,7 @@ class Kernel:
         trouble = self.kvm_trouble if self.machine.accel == "tcg" else ""
         return {
             "machine": self.machine.facts(accel_reason=trouble),
-            "system": self._booted() | self._labels(said) | {key: said[key] for key in said if key != "pace"},
+            "system": self._booted() | self._labels(said) | said,
         }
 
     def _booted(self) -> dict[str, str]:

@@ -145,6 +145,7 @@ class KernelSettings(Plugged, frozen=True, forbid_unknown_fields=True, kw_only=T
     def __post_init__(self) -> None:
         super().__post_init__()
         grammar.of(self.grammar)
+        grammar.refuse_bad_names(self.names)
         try:
             faults.find(b"", self.tolerate)
         except UsageError as error:
