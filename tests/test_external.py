@@ -87,6 +87,7 @@ def test_the_example_in_the_documentation_is_read_as_it_stands(tmp_path):
         (SEL4 | {"figures": {"syscall.getpid": "fast"}}, ["expected an amount such as '0.33 us', found 'fast'"]),
         (SEL4 | {"figures": {"syscall.getpid": "-1 us"}}, ["expected an amount such as '0.33 us', found '-1 us'"]),
         (SEL4 | {"figures": {"syscall.getpid": "9" * 400 + " us"}}, ["expected an amount that is finite"]),
+        (SEL4 | {"figures": {"syscall.getpid": "0.0 us"}}, ["expected more than nothing"]),
         (
             SEL4 | {"figures": {"syscall.getpid": "0.33 MB"}},
             ["the metric is in ns, so expected an amount in 's', 'ns'", "or 'cycles', found '0.33 MB'"],
