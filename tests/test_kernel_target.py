@@ -91,7 +91,7 @@ def test_a_kernel_that_speaks_is_heard_and_says_what_it_is(speaks, speaker, lab)
         }.items()
     )
     assert facts["system"]["command"].endswith("-S -no-reboot -kernel IMAGE -append bp.token=TOKEN")
-    assert envelope.labels(envelope.capture(facts, {})) == ()
+    assert envelope.labels(envelope.capture(facts, {})) == ("not shown: pace of its clock",)
 
 
 def test_a_multiboot_image_and_another_emulator_are_as_good(speaks, tmp_path):
@@ -286,11 +286,11 @@ def test_a_debug_build_a_tolerated_complaint_and_a_stale_transcript_are_told_in_
     def labels(target: Kernel) -> set[str]:
         return set(envelope.labels(envelope.capture(target.facts(), {})))
 
-    assert labels(speaks("x build=yes")) == {"debug build"}
+    assert labels(speaks("x build=yes")) == {"debug build", "not shown: pace of its clock"}
     assert labels(speaks(build="measurement", tolerate=("planted",), select=False)) == {
         "measurement build",
         "tolerated: 'planted'",
-        "freshness of its transcripts not shown",
+        "not shown: freshness of its transcripts, pace of its clock",
     }
 
 
@@ -304,6 +304,15 @@ def test_one_start_answers_each_question_once(speaks, lab):
         ((_, said),) = lab.logs
         starts.append(said)
     assert starts[0] == starts[1] != starts[2] == starts[3]
+
+
+def test_the_noise_around_a_shared_start_is_that_of_each_answer(speaks):
+    target = speaks(shared=True)
+    found = report(target)
+    target._spoken.answered.clear()  # as if another question had been asked first
+    assert report(target).noise == found.noise
+    assert found.noise is not None
+    assert report(speaks()).noise is None  # a start of its own: what the runner sees around it
 
 
 def test_an_image_that_is_built_anew_meanwhile_is_another_kernel(speaks, speaker, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from typing import Any
@@ -13,7 +14,7 @@ from benchproof import plan, report, runner
 from benchproof.analysis import matrix
 from benchproof.analysis.matrix import Column
 from benchproof.errors import LabInvalid, NotSupported, StartFailed, TargetFailed
-from benchproof.model import Failed, Invalid, Measurement, Noise, Passed, Result, Unsupported
+from benchproof.model import Failed, Invalid, Measurement, Noise, Passed, Reported, Result, Unsupported
 from benchproof.plan import Limits
 from benchproof.quantities import Duration, Share
 from benchproof.store import bundle
@@ -230,6 +231,42 @@ def test_noise_that_the_kernel_does_not_tell_breaks_no_limit():
 def test_noise_is_recorded_with_every_invocation(measure):
     run = measure(a=always(GOOD), b=always(GOOD))
     assert all(r.noise.load is not None and r.noise.context_switches is not None for r in run.results)
+
+
+class Told(Fake):
+    """A system that measures itself, and did so a while ago: the noise that counts is that of then."""
+
+    def __init__(self, noise: Noise) -> None:
+        said = {"protocol": "benchproof 1", "freshness": "token", "pace": "not shown"}
+        super().__init__(always(GOOD), facts={"machine": {"execution": "native"}, "system": {"kind": "fake"} | said})
+        self.said = Reported(
+            name="syscall.getpid",
+            mechanism="a no-op",
+            unit="ns",
+            clock="target",
+            iterations=100,
+            warmups=(),
+            samples=(1000.0, 1010.0),
+            evidence={"completed": "200", "overflows": "0", "wrong_cookies": "0"},
+            noise=noise,
+        )
+
+    @contextlib.contextmanager
+    def start(self):
+        with super().start() as instance:
+            instance.report = lambda _name, *, timeout_s: self.said
+            yield instance
+
+
+@pytest.mark.parametrize(("steal", "outcome"), [(0.5, Invalid), (0.0, Passed)])
+def test_noise_of_an_earlier_start_is_held_against_the_limits(measure, steal, outcome):
+    run = measure(
+        a=always(GOOD),
+        b=Told(Noise(steal=steal)),
+        changes={"blocks": 1, "limits": {"steal": "40 %"}, "retries": 0},
+    )
+    found = [each for each in run.results if each.target == "b"]
+    assert [(type(each.outcome), each.noise.steal) for each in found] == [(outcome, steal)] * 2
 
 
 def test_targets_of_one_envelope_facet_get_a_ratio_and_others_are_context(measure):

@@ -191,6 +191,7 @@ def test_a_primitive_of_a_kernel_does_not_apply_to_a_system_that_runs_programs()
     [
         ({"what": "x"}, "expected evidence to ask for"),
         ({"what": "no name", "zeros": ["a"]}, "expected the kernel's name"),
+        ({"what": "syscall.getpid", "zeros": ["a"]}, "'syscall.getpid' is a benchmark, whose oracle knows more"),
         ({"what": "x", "zeros": ["a b"]}, "found 'a b'"),
         ({"what": "x", "zeros": ["a"], "counts": ["a"]}, "found 'a'"),
         ({"what": "x", "expect": {"measured_by": "the system itself"}}, "'measured_by', which benchproof adds itself"),

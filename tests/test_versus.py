@@ -296,7 +296,12 @@ def test_two_runs_are_compared_and_what_is_only_in_one_is_told(home):
     assert done.returncode == 1  # syscall.stat is lost
     assert found["lost"] == ["syscall.stat.latency"]
     assert {row["metric"] for row in found["rows"]} == {"syscall.getpid.latency", "syscall.stat.latency"}
-    assert compare(home, first, second, "--margin", "1000 %").returncode == 0
+    done = compare(home, first, second, "--margin", "1000 %", "--json")
+    assert done.returncode in {
+        0,
+        3,
+    }  # real figures of a machine that others use: same or undecided, and nothing is lost
+    assert json.loads(done.stdout)[0]["lost"] == []
 
 
 @pytest.mark.parametrize(

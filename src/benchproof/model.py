@@ -95,6 +95,7 @@ class Observation(Frozen, frozen=True):
     measurements: tuple[Measurement, ...]
     evidence: dict[str, str]
     unverified: str = ""  # who states these numbers, where nothing that an oracle could read came with them
+    noise: Noise | None = None  # while this was measured, where that was in another invocation's time
 
 
 class Noise(Frozen, frozen=True):
@@ -215,6 +216,7 @@ class Reported(Frozen, frozen=True, kw_only=True):
     samples: tuple[float, ...]
     evidence: dict[str, str]
     source: str = ""  # the dialect, where it has no evidence at all: the numbers are nobody's but the system's
+    noise: Noise | None = None  # around the start that answered, where it answered other questions before
 
 
 class Footprint(Frozen, frozen=True, kw_only=True):

@@ -51,6 +51,9 @@ from benchproof.tier0 import Tier0
 _START_FAILURES = 3  # in a row: then the target is given up, the run goes on without it
 
 
+Seen = tuple[Outcome, dict[str, str], Noise | None]  # evidence, and the noise around it where that was at another time
+
+
 class Progress(Protocol):
     """Someone who watches. Called between invocations, never within."""
 
@@ -256,9 +259,10 @@ class Session:
     def _attempt(self, block: int, case: Case, attempt: int) -> Result:
         self.lab.logs.clear()
         started_at, before = datetime.now(UTC), noise.snapshot()
-        outcome, evidence = self._recall(settled) if (settled := self.settled.get(case.target)) else self._observe(case)
+        settled = self.settled.get(case.target)
+        outcome, evidence, earlier = self._recall(settled) if settled else self._observe(case)
         after = noise.snapshot()
-        around = noise.between(before, after)
+        around = earlier or noise.between(before, after)
         timed = case.target not in self.plan.exact  # no noise of the host reaches a count of instructions
         if timed and isinstance(outcome, Passed) and (excess := beyond(self.plan.run.limits, around)):
             outcome = Invalid(reason=excess)
@@ -281,11 +285,11 @@ class Session:
             log_hashes=tuple(digest for _, digest in kept),
         )
 
-    def _recall(self, settled: Settled) -> tuple[Outcome, dict[str, str]]:
+    def _recall(self, settled: Settled) -> Seen:
         self.lab.logs += settled.logs
-        return settled.outcome, {}
+        return settled.outcome, {}, None
 
-    def _observe(self, case: Case) -> tuple[Outcome, dict[str, str]]:
+    def _observe(self, case: Case) -> Seen:
         try:
             with self._on_record(case) as ended:
                 observation: Observation = case.benchmark.run(self.targets[case.target])
@@ -293,9 +297,9 @@ class Session:
                 ended.append(outcome)
         except InvocationError as error:
             self._count_start_failures(case.target, error)
-            return outcome_of(error), {}
+            return outcome_of(error), {}, None
         self.start_failures[case.target] = 0
-        return outcome, dict(observation.evidence)
+        return outcome, dict(observation.evidence), observation.noise
 
     @contextlib.contextmanager
     def _on_record(self, case: Case) -> Iterator[list[Outcome]]:

@@ -77,6 +77,8 @@ def host_tests(tables: Mapping[str, Any], targets: Sequence[str], where: str) ->
             raise UsageError(f"{here}: expected a name of its own, found that of a benchmark")
         if "command" not in table:
             raise UsageError(f"{here}: command: expected the words of a command, found nothing")
+        if table.get("targets") == []:
+            raise UsageError(f"{here}: targets: expected at least one, found none; leave it out for all")
         tests: HostTests = convert(table, HostTests, here)
         for target in tests.targets:
             if target not in targets:

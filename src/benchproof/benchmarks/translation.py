@@ -96,7 +96,12 @@ def observed(reported: Reported, metric: Metric, row: Translation, expect: Mappi
     }
     if reported.unit == "instructions":
         evidence |= counted.evidence(Counter(map(int, reported.samples)))
-    return Observation(measurements=(_measurement(reported, metric),), evidence=evidence, unverified=reported.source)
+    return Observation(
+        measurements=(_measurement(reported, metric),),
+        evidence=evidence,
+        unverified=reported.source,
+        noise=reported.noise,
+    )
 
 
 def judged(observation: Observation, row: Translation, expect: Mapping[str, str]) -> Iterator[str]:

@@ -19,12 +19,13 @@ from typing import NoReturn
 
 import msgspec
 
+from benchproof import noise
 from benchproof.errors import LabInvalid, NotSupported, TargetFailed
 from benchproof.guest import console, ports
 from benchproof.guest.appliance import Appliance
 from benchproof.guest.architecture import X86_64, Architecture, emulated_by
 from benchproof.guest.hardware import emulator_version
-from benchproof.model import Clock, Completed, Facts, Frozen, Lab, Reported
+from benchproof.model import Clock, Completed, Facts, Frozen, Lab, Noise, Reported
 from benchproof.protocol import faults, grammar, transcript
 from benchproof.protocol.transcript import Ended, Heard, Transcript
 from benchproof.targets.settings import KernelSettings
@@ -40,6 +41,7 @@ class _Spoken(Frozen, frozen=True):
 
     recordings: tuple[console.Recording, ...]
     token: str
+    noise: Noise
     answered: set[str] = msgspec.field(default_factory=set)
 
 
@@ -162,12 +164,14 @@ class Kernel:
         """What every report has to say of it beside its name."""
         stated = said.get("stated_build", "")
         build = self.settings.build or ("" if stated in _RELEASE else stated)
+        unshown = [] if said.get("freshness") == "token" else ["freshness of its transcripts"]
+        unshown += ["pace of its clock"] if said.get("pace") == "not shown" else []
         found = {
             "build_label": f"{build} build" if build else "",
             "tolerate_label": f"tolerated: {', '.join(map(repr, self.settings.tolerate))}"
             if self.settings.tolerate
             else "",
-            "freshness_label": "" if said.get("freshness") == "token" else "freshness of its transcripts not shown",
+            "unshown_label": f"not shown: {', '.join(unshown)}" if unshown else "",
         }
         return {fact: value for fact, value in found.items() if value}
 
@@ -180,7 +184,8 @@ class Kernel:
             raise LabInvalid(f"two exact runs do not agree: {difference}")
         leads = ", ".join(f"{ports.ADDRESS}:{ours} to {theirs}" for theirs, ours in spoken.recordings[0].leads.items())
         known = {"protocol.ended": spoken.recordings[0].how} | ({"protocol.ports": leads} if leads else {})
-        return msgspec.structs.replace(found, evidence=found.evidence | known)
+        around = spoken.noise if self.settings.shared else None  # of a start of its own, the runner sees it
+        return msgspec.structs.replace(found, evidence=found.evidence | known, noise=around)
 
     def _asked(self, name: str, timeout_s: float) -> _Spoken:
         """A start that has not answered this question yet; what it said is kept with each that it answers."""
@@ -198,6 +203,7 @@ class Kernel:
         """One start, or the two of exact mode, side by side, with the same words."""
         self._refuse_another_image()
         token = secrets.token_hex(8) if self.settings.select else ""
+        before = noise.snapshot()
         once = partial(
             console.record,
             self.machine,
@@ -214,7 +220,7 @@ class Kernel:
         else:
             recordings = (once(),)
         self._log(recordings)
-        return _Spoken(recordings, token)
+        return _Spoken(recordings, token, noise.between(before, noise.snapshot()))
 
     def _refuse_another_image(self) -> None:
         """A build that is finished meanwhile would put two kernels under one name. Raises LabInvalid."""

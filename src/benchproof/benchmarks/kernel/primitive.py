@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from benchproof.benchmarks import translation
+from benchproof.benchmarks import BENCHMARKS, translation
 from benchproof.benchmarks.translation import Metric, Translation
 from benchproof.model import Better, Definition, Frozen, Observation, Target, Unit
 from benchproof.quantities import Duration
@@ -44,8 +44,10 @@ class Primitive(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.what):
             raise ValueError(
-                f"what: expected the kernel's name of a primitive, such as 'ring.nop', found '{self.what}'"
+                f"what: expected the kernel's name of a primitive, such as 'page.map', found '{self.what}'"
             )
+        if self.what in BENCHMARKS.own:
+            raise ValueError(f"what: '{self.what}' is a benchmark, whose oracle knows more: ask it by that name")
         keys = (*self.counts, *self.zeros, *self.expect)
         if not keys:
             raise ValueError(
