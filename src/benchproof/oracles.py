@@ -10,7 +10,7 @@ Evidence = Mapping[str, str]
 _LONGEST_NUMBER = 40  # digits
 CLOCK_TOLERANCE = 0.02  # how much faster than the host's clock a target's may run
 CLOCK_SLACK_NS = 2_000_000
-STARTING_NS = 10_000_000_000  # what a sandbox on a busy host may need to start and end, outside of its own clock's sight
+STARTING_NS = 10_000_000_000  # what a sandbox on a busy host may need to start and end, out of its own clock's sight
 
 
 def number(evidence: Evidence, name: str) -> int:
