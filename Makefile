@@ -11,7 +11,7 @@ run: setup
 	$(BIN)/benchproof run $(if $(PLAN),--plan $(PLAN)) $(if $(TARGETS),--targets $(TARGETS))
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: setup
 	$(BIN)/python -m pytest -m soak -rP
