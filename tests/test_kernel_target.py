@@ -178,7 +178,7 @@ FAULTS = [
 @pytest.mark.parametrize(("do", "error", "words", "settings"), FAULTS)
 def test_what_the_machine_did_decides(speaks, do, error, words, settings):
     # as long as a busy host may need to get it that far, where nothing but the time ends it
-    waits = {"first:silent": 1, "start:flood": 4, "middle:silent": 6, "end:silent": 6}
+    waits = {"first:silent": 1, "start:flood": 4, "middle:silent": 5, "end:silent": 5}
     settings = {"timeout": waits.get(do, 20)} | settings
     with pytest.raises(InvocationError, match=words) as caught:
         report(speaks(do, **settings | {"timeout": Duration(settings["timeout"])}))
