@@ -96,7 +96,7 @@ class Lives:
         assert instance.run([instance.probe, "cat"], stdin=word, timeout_s=60).stdout == word
 
 
-@pytest.mark.parametrize("clones", [8, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("clones", [10, pytest.param(200, marks=pytest.mark.soak)])
 def test_guests_that_were_ended_leave_nothing_behind(clones, host_probe, tmp_path, monkeypatch):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
