@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from benchproof.errors import LabInvalid, NotSupported, TargetFailed
 from benchproof.model import Completed, Frozen
 
 UNSUPPORTED_STATUS = 69
+Line = TypeVar("Line")
 _WORDS_BYTES = 300  # of standard error in a message
 
 
@@ -44,12 +45,16 @@ class _Sample(msgspec.Struct, tag_field="line", tag="sample"):
     elapsed_ns: _Count
 
 
-class _Evidence(msgspec.Struct, tag_field="line", tag="evidence"):
+class Evidence(msgspec.Struct, tag_field="line", tag="evidence"):
+    """What an oracle reads."""
+
     name: str
     value: str
 
 
-class _Lacking(msgspec.Struct, tag_field="line", tag="unsupported"):
+class Lacking(msgspec.Struct, tag_field="line", tag="unsupported"):
+    """What the system does not have."""
+
     reason: str
 
 
@@ -62,7 +67,7 @@ class _End(msgspec.Struct, tag_field="line", tag="end"):
     crc32: _Count
 
 
-_Line = _Begin | _Warmup | _Sample | _Evidence | _Lacking | _End
+_Line = _Begin | _Warmup | _Sample | Evidence | Lacking | _End
 _DECODER = msgspec.json.Decoder[_Line](_Line)
 
 
@@ -73,8 +78,8 @@ def read(completed: Completed, benchmark: str) -> Reading:
     LabInvalid if the output is cut or damaged.
     """
     body, end_line = whole(completed)
-    lines = [_line(text) for text in body.splitlines()]
-    begin, end = lines[0] if lines else None, _line(end_line)
+    lines = [decoded(text, _DECODER) for text in body.splitlines()]
+    begin, end = lines[0] if lines else None, decoded(end_line, _DECODER)
     if not isinstance(begin, _Begin) or not isinstance(end, _End) or begin.benchmark != benchmark:
         raise LabInvalid(f"the probe's output is not that of '{benchmark}', begin to end")
     if zlib.crc32(body) != end.crc32:
@@ -83,7 +88,7 @@ def read(completed: Completed, benchmark: str) -> Reading:
         iterations=begin.iterations,
         warmups_ns=tuple(line.elapsed_ns for line in lines if isinstance(line, _Warmup)),
         samples_ns=tuple(line.elapsed_ns for line in lines if isinstance(line, _Sample)),
-        evidence={line.name: line.value for line in lines if isinstance(line, _Evidence)} | _counts(begin, end),
+        evidence={line.name: line.value for line in lines if isinstance(line, Evidence)} | _counts(begin, end),
     )
     if (end.warmups, end.samples) != (len(reading.warmups_ns), len(reading.samples_ns)):
         raise LabInvalid("the probe's last line counts other samples than were printed")
@@ -108,17 +113,17 @@ def _split(output: bytes) -> tuple[bytes, bytes]:
     return head[:start], head[start:]
 
 
-def _line(text: bytes) -> _Line:
+def decoded(text: bytes, decoder: msgspec.json.Decoder[Line]) -> Line:
+    """One line of the probe. Raises LabInvalid where it is damaged."""
     try:
-        line: _Line = _DECODER.decode(text)
+        return decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LabInvalid(f"the probe's output is damaged: {error} in {text[:80]!r}") from error
-    return line
 
 
 def _reason(stdout: bytes) -> str:
-    line = _line(stdout.strip().rpartition(b"\n")[2])
-    return line.reason if isinstance(line, _Lacking) else "the probe did not say what is missing"
+    line = decoded(stdout.strip().rpartition(b"\n")[2], _DECODER)
+    return line.reason if isinstance(line, Lacking) else "the probe did not say what is missing"
 
 
 def _ending(completed: Completed) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from benchproof.errors import LabInvalid
 from benchproof.model import Completed, Frozen
-from benchproof.probe.reading import UNSUPPORTED_STATUS, whole
+from benchproof.probe.reading import UNSUPPORTED_STATUS, Evidence, Lacking, decoded, whole
 
 
 class Told(Frozen, frozen=True):
@@ -29,15 +29,6 @@ class _Smoke(msgspec.Struct, tag_field="line", tag="smoke"):
     name: str
 
 
-class _Evidence(msgspec.Struct, tag_field="line", tag="evidence"):
-    name: str
-    value: str
-
-
-class _Lacking(msgspec.Struct, tag_field="line", tag="unsupported"):
-    reason: str
-
-
 class _Over(msgspec.Struct, tag_field="line", tag="over"):
     name: str
     status: int
@@ -48,7 +39,7 @@ class _End(msgspec.Struct, tag_field="line", tag="end"):
     crc32: int
 
 
-_Line = _Begin | _Smoke | _Evidence | _Lacking | _Over | _End
+_Line = _Begin | _Smoke | Evidence | Lacking | _Over | _End
 _DECODER = msgspec.json.Decoder[_Line](_Line)
 
 
@@ -59,8 +50,8 @@ def read(completed: Completed, names: Sequence[str]) -> dict[str, Told]:
     output is cut, damaged or that of something else.
     """
     body, last = whole(completed)
-    lines = [_line(text) for text in body.splitlines()]
-    end = _line(last)
+    lines = [decoded(text, _DECODER) for text in body.splitlines()]
+    end = decoded(last, _DECODER)
     if not isinstance(end, _End) or not lines or not isinstance(lines[0], _Begin):
         raise LabInvalid("the probe's output is not that of its smokes, begin to end")
     if zlib.crc32(body) != end.crc32:
@@ -76,9 +67,9 @@ def _sections(lines: Sequence[_Line]) -> Iterator[tuple[str, Told]]:
     for line in lines:
         if isinstance(line, _Smoke) and not name:
             name, evidence, lacking = line.name, {}, ""
-        elif isinstance(line, _Evidence) and name and line.name not in evidence:
+        elif isinstance(line, Evidence) and name and line.name not in evidence:
             evidence[line.name] = line.value
-        elif isinstance(line, _Lacking) and name:
+        elif isinstance(line, Lacking) and name:
             lacking = line.reason
         elif isinstance(line, _Over) and line.name == name:
             yield name, Told(status=line.status, evidence=evidence, lacking=_said(line.status, lacking))
@@ -91,11 +82,3 @@ def _sections(lines: Sequence[_Line]) -> Iterator[tuple[str, Told]]:
 
 def _said(status: int, lacking: str) -> str:
     return (lacking or "the probe did not say what is missing") if status == UNSUPPORTED_STATUS else ""
-
-
-def _line(text: bytes) -> _Line:
-    try:
-        line: _Line = _DECODER.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LabInvalid(f"the probe's output is damaged: {error} in {text[:80]!r}") from error
-    return line

@@ -13,7 +13,7 @@ _FACTS = ("protocol", "freshness", "stated_system", "stated_build", "stated_cloc
 
 
 class Transcript(Frozen, frozen=True, forbid_unknown_fields=True):
-    """Does it print a whole transcript, without a fault, of this very start?"""
+    """Does it print a whole transcript, without a fault?"""
 
     definition = Definition(
         name="smoke.protocol",
