@@ -62,6 +62,8 @@ def started(request, host_probe, tmp_path_factory) -> Iterator[Target]:
 @pytest.mark.parametrize("name", TIMED)
 def test_the_tiny_size_passes_with_verified_samples(started, name):
     found = outcome(tiny(name), started)
+    if isinstance(found, Invalid):  # a busy host; a run tries it again, too
+        found = outcome(tiny(name), started)
     if name == "ring.nop" and isinstance(found, Unsupported):  # gVisor has no such call, a container may forbid it
         assert "io_uring_setup" in found.reason
         return
@@ -153,9 +155,9 @@ def test_good_evidence_passes_so_that_the_faults_above_are_what_fails():
 
 
 def test_a_slow_target_clock_is_noticed():
-    found = outcome(tiny("syscall.getpid"), answering(transcript(wall_ns=10**9), elapsed_ns=20 * 10**9))
-    assert isinstance(found, Failed)
-    assert "runs behind" in found.violations[0]
+    found = outcome(tiny("syscall.getpid"), answering(transcript(wall_ns=10**9), elapsed_ns=10 * 10**9))
+    assert isinstance(found, Invalid)
+    assert "runs behind" in found.reason
 
 
 def test_truncated_output_is_invalid_and_a_crash_is_failed():

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from benchproof.errors import LabInvalid
+
 Evidence = Mapping[str, str]
 
 _LONGEST_NUMBER = 40  # digits
 CLOCK_TOLERANCE = 0.02  # how much faster than the host's clock a target's may run
 CLOCK_SLACK_NS = 2_000_000
-STARTING_NS = 10_000_000_000  # what a sandbox on a busy host may need to start and end, out of its own clock's sight
+STARTING_NS = 2_000_000_000  # what a process may need to start and end, outside of its own clock's sight
 
 
 def number(evidence: Evidence, name: str) -> int:
@@ -60,6 +62,16 @@ def clocks_agree(evidence: Evidence) -> Iterator[str]:
         yield f"the target's clock runs ahead: it counted {inside} ns within {outside} ns of the host"
     elif inside < (outside - STARTING_NS) / 2:
         yield f"the target's clock runs behind: it counted {inside} ns within {outside} ns of the host"
+
+
+def refuse_starved(evidence: Evidence) -> None:
+    """Raises LabInvalid where a clock runs behind: slow, or not started for long by a busy host, nobody can tell which.
+
+    A clock that is slow all the time is found when the target is asked what it is, on a stretch of half a second.
+    """
+    late = next((words for words in clocks_agree(evidence) if "runs behind" in words), "")
+    if late:
+        raise LabInvalid(f"{late}; or a busy host kept it from starting")
 
 
 def injected(evidence: Evidence, *, delay_ns: str | None, instructions: int | None) -> Iterator[str]:

@@ -175,6 +175,7 @@ class Probed(Frozen, frozen=True, forbid_unknown_fields=True):
             "command": " ".join(self.arguments()),
         }
         authority.check(evidence, self.definition.authority)
+        oracles.refuse_starved(evidence)
         if min(reading.samples_ns, default=0) < 1:
             return Observation(measurements=(), evidence=evidence)
         measurement = Measurement(

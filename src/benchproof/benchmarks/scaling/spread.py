@@ -133,6 +133,7 @@ class Spread(Frozen, frozen=True, forbid_unknown_fields=True):
             "command": " ".join(self.arguments()),
         }
         authority.check(evidence, self.definition.authority)
+        oracles.refuse_starved({**evidence, "wall_ns": evidence.get("whole_ns", "")})
         if min(reading.samples_ns, default=0) < 1:
             return Observation(measurements=(), evidence=evidence)
         measurement = Measurement(
