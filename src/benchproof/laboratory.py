@@ -46,7 +46,9 @@ def opened(probe: Probe) -> Iterator[Room]:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            yield Room(scratch=Path(folder), probe=probe.path)
+            room = Room(scratch=Path(folder), probe=probe.path)
+            with room.until_closed:
+                yield room
         finally:
             os.close(lock)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -199,6 +199,7 @@ class Lab:
         self.scratch = scratch  # emptied when the run ends
         self.log = log  # (name, content): kept with the present invocation
         self.probe = probe  # for this host's architecture; also the supervisor of everything we start
+        self.until_closed = ExitStack()  # what a target keeps for more than one invocation: ended with the room
 
 
 class Reported(Frozen, frozen=True, kw_only=True):
@@ -294,6 +295,33 @@ class Forkable(Target, Protocol):
 
     def image(self) -> Image:
         """The image of a freshly started instance, made at first use and kept; `delete` does nothing to it."""
+
+
+class Service(Protocol):
+    """A sandbox service that runs, as its clients know it."""
+
+    url: str  # where its HTTP interface begins, without a slash at the end
+    headers: Mapping[str, str]  # what every request carries: the token
+    mcp: str  # URL of its MCP endpoint (streamable HTTP); empty: it has none
+    stdio: tuple[str, ...]  # a command that speaks MCP on its standard streams for this service; empty: there is none
+    pid: int | None  # of the process that we started; None: it was there before us, and is not ours to end
+
+    def await_ready(self, *, timeout_s: float) -> int:
+        """When it first said that it serves, on the host's monotonic clock in ns. Raises StartFailed."""
+
+
+@runtime_checkable
+class Served(Protocol):
+    """A target whose instances are made by a service; what is asked of the service itself begins here."""
+
+    def serve(self) -> AbstractContextManager[Service]:
+        """A service of its own, its process just started and perhaps not ready yet; leaving the context ends it.
+
+        Raises NotSupported where the plan names one that runs already.
+        """
+
+    def service(self) -> Service:
+        """The one that `start` uses, ready; started at first use and kept until the run ends. Raises StartFailed."""
 
 
 class Benchmark(Protocol):
