@@ -53,7 +53,7 @@ class Contract:
             yield instance
 
     def test_bytes_go_in_and_come_out_exactly(self, instance: Instance):
-        done = instance.run([instance.probe, "cat"], stdin=BYTES, timeout_s=60)
+        done = instance.run(instance.cat, stdin=BYTES, timeout_s=60)
         assert (done.exit_status, done.stdout, done.stderr) == (0, BYTES, b"")
 
     def test_an_exit_status_is_data(self, instance: Instance):
@@ -97,7 +97,7 @@ class Contract:
         source = tmp_path / "source"
         source.write_bytes(BYTES)
         path = instance.put(source, "a file")
-        assert instance.run([instance.probe, "cat", path], timeout_s=60).stdout == BYTES
+        assert instance.run([*instance.cat, path], timeout_s=60).stdout == BYTES
         assert instance.get(path) == BYTES
 
     def test_a_file_that_is_not_there_cannot_be_got(self, instance: Instance):

@@ -87,7 +87,7 @@ def _target(name: str, target: Target) -> Finding:
 
 
 def _echo(instance: Instance) -> None:
-    done = instance.run([instance.probe, "cat"], stdin=_ECHO, timeout_s=60)
+    done = instance.run(instance.cat, stdin=_ECHO, timeout_s=60)
     if done.stdout != _ECHO:
         raise TargetFailed(f"a command returned {done.stdout!r} where {_ECHO!r} was expected")
 

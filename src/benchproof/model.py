@@ -233,7 +233,8 @@ class Instance(Protocol):
     """A started target. Paths are those that the command sees."""
 
     clock: Clock  # what the probe's nanoseconds count in here: `target`, or `instructions` in exact mode
-    probe: str  # where the probe lies inside
+    probe: str  # where the probe lies inside; empty: it cannot be put in, or nothing can be run
+    cat: Sequence[str]  # words of a command that copies its input, or the files named behind them, to its output
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         """Run one command to its end. Raises TargetFailed on a time-out, having ended all that it started."""

@@ -41,6 +41,7 @@ class FolderInstance:
         self._cpus = cpus  # of the host; none: all that we may use
         self._environment = process.ENVIRONMENT | ({"BENCHPROOF_TMPFS": tmpfs} if tmpfs else {})
         self.probe = self.put(lab.probe, "probe")
+        self.cat: Sequence[str] = (self.probe, "cat")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         return self.run_here([*self._wrap, *argv], stdin=stdin, timeout_s=timeout_s)

@@ -49,6 +49,7 @@ class _Speaking:
     """What a benchmark sees: something that reports and can do nothing else."""
 
     probe = ""
+    cat: Sequence[str] = ()
 
     def __init__(self, target: Kernel) -> None:
         self._target = target

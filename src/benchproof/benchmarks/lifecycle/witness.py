@@ -27,14 +27,14 @@ class Witness:
     def ask(self, instance: Instance) -> int:
         """One command, tried once; returns when its answer was there, in ns. Raises TargetFailed."""
         word = secrets.token_hex(8)
-        done = instance.run([instance.probe, "cat"], stdin=word.encode(), timeout_s=self._timeout_s)
+        done = instance.run(instance.cat, stdin=word.encode(), timeout_s=self._timeout_s)
         answered_ns = time.monotonic_ns()
         self._seen.append(_Exchange(word, _spelled(done.stdout), done.exit_status))
         return answered_ns
 
     def read(self, instance: Instance, path: str) -> Completed:
         """What a command inside reads of a file."""
-        return instance.run([instance.probe, "cat", path], timeout_s=self._timeout_s)
+        return instance.run([*instance.cat, path], timeout_s=self._timeout_s)
 
     def evidence(self) -> dict[str, str]:
         """What `oracles.answers` reads: three lists of equal length."""
