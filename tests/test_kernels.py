@@ -298,10 +298,10 @@ def test_modules_for_a_disk_come_in_the_order_in_which_they_load(archive, tmp_pa
 def test_modules_that_need_each_other_end_and_a_damaged_one_is_refused(tmp_path):
     (tmp_path / "a.ko").write_bytes(module("b"))
     (tmp_path / "b.ko").write_bytes(module("a"))
-    assert list(modules.needed(tmp_path, ("a", "nowhere"))) == ["b", "a"]
+    assert list(modules.needed(tmp_path.iterdir(), ("a", "nowhere"))) == ["b", "a"]
     (tmp_path / "a.ko").write_bytes(module("b")[:100])
     with pytest.raises(NotSupported, match="module is damaged"):
-        modules.needed(tmp_path, ("a",))
+        modules.needed(tmp_path.iterdir(), ("a",))
 
 
 @needs_dpkg_deb

@@ -22,7 +22,8 @@ from benchproof.model import Frozen
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 OVERSUBSCRIBED = "oversubscribed: functional only"
 NETWORK = "network"  # as QEMU's monitor calls it
-_NETWORK = ("-netdev", f"user,id={NETWORK},restrict=on", "-device", f"virtio-net-pci,netdev={NETWORK}")
+CARD = "/sys/class/net/eth0/address"  # in the guest
+_CARD = f"virtio-net-pci,netdev={NETWORK}"
 # One nanosecond of guest time is one guest instruction; idle time is skipped. Nothing in the machine is random, and
 # nothing of the host's time reaches it.
 _EXACT = {
@@ -71,6 +72,7 @@ class Hardware(Frozen, frozen=True, kw_only=True):
     architecture: Architecture = X86_64
     options: tuple[str, ...] = ()  # more words for QEMU, from the plan
     network: bool = False  # plugs a card; what is behind it is the guest alone, see ports.py
+    open_network: bool = False  # behind the card is what this host reaches, and the host itself
     cpus: tuple[int, ...] = ()  # of the host, which QEMU may use; empty: all that we may
     exact: bool = False  # the guest's clock counts its instructions
     disk: Disk | None = None
@@ -109,9 +111,15 @@ class Hardware(Frozen, frozen=True, kw_only=True):
             *(word for option in (_EXACT if self.exact else {}).items() for word in option),
             *(word for channel, use in channels.items() if use for word in ("-chardev", channel, *use)),
             *self.architecture.debug_exit,
-            *(_NETWORK if self.network else ()),
+            *self._network_words(),
             *self.options,
         ]
+
+    def _network_words(self) -> tuple[str, ...]:
+        if not self.network:
+            return ()
+        behind = "" if self.open_network else ",restrict=on"
+        return ("-netdev", f"user,id={NETWORK}{behind}", "-device", _CARD)
 
     def with_kvm(self) -> Self:
         """The same machine, run by KVM on the host's own processor unless the plan names another."""
@@ -143,7 +151,7 @@ class Hardware(Frozen, frozen=True, kw_only=True):
             "second serial port" if self.architecture.wire else "",
             *self.architecture.debug_exit[1:],
             "virtio-blk-pci" if self.disk else "",
-            _NETWORK[-1].partition(",")[0] if self.network else "",
+            _CARD.partition(",")[0] if self.network else "",
             _EXACT["-device"] if self.exact else "",
             " ".join(self.options),
         )

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ class Kernel(Frozen, frozen=True, kw_only=True):
 
     path: Path
     architecture: str  # as `uname -m` says it
-    modules: tuple[Path, ...] = ()  # what a guest with a disk loads, in this order; none for a kernel by path
+    modules: tuple[Path, ...] = ()  # what a guest may load, in this order; none for a kernel by path
     facts: dict[str, str]
 
 
@@ -36,6 +36,7 @@ class _Record(Frozen, frozen=True):
 
     kernel: Kernel
     hashes: dict[str, str]  # path -> sha256
+    kept: tuple[str, ...] = ()  # the modules that were looked for in its package
 
 
 def find(name: str, cache: Path) -> Kernel:
@@ -55,9 +56,9 @@ def promised_architecture(name: str) -> str:
     return debian.ARCHITECTURES.get(debian.named_architecture(name), "") if name.startswith(DEBIAN) else ""
 
 
-def module_files(kernel: Kernel) -> dict[str, bytes]:
-    """Name -> content of the modules, in the order in which they load; for `initramfs.build`."""
-    return {path.name: path.read_bytes() for path in kernel.modules}
+def module_files(kernel: Kernel, wanted: Iterable[str] = modules.DISK) -> dict[str, bytes]:
+    """Name -> content of the wanted modules, in the order in which they load; for `initramfs.build`."""
+    return _numbered(modules.needed(kernel.modules, wanted))
 
 
 def _named(path: Path, cache: Path) -> Kernel:
@@ -66,7 +67,7 @@ def _named(path: Path, cache: Path) -> Kernel:
     digest = hashlib.sha256(packed).hexdigest()
     folder = cache / "kernels" / digest
     record = folder / "record.json"
-    if found := _recorded(record):
+    if found := _recorded(record, kept=()):
         return found
     image = images.bootable(packed)
     kernel = Kernel(
@@ -75,7 +76,7 @@ def _named(path: Path, cache: Path) -> Kernel:
         facts={"kernel_image_sha256": digest, "kernel_form": image.form},
     )
     if kernel.path != path:
-        _remember(record, kernel)
+        _remember(record, kernel, kept=())
     return kernel
 
 
@@ -90,7 +91,9 @@ def _debian(wanted: str, cache: Path) -> Kernel:
         folder = Path(name)
         archive = debian.fetch(wanted, folder=folder, cache=cache)
         image = debian.unpack(archive, folder / "files")
-        kernel = _kept(image, modules.needed(folder / "files"), package=archive.stem, cache=cache)
+        kernel = _kept(
+            image, modules.needed((folder / "files").rglob("*.ko*"), modules.KEPT), package=archive.stem, cache=cache
+        )
         _remember(record, kernel)
     return kernel
 
@@ -101,29 +104,32 @@ def _kept(image: Path, needed: dict[str, bytes], *, package: str, cache: Path) -
     digest = hashlib.sha256(packed).hexdigest()
     folder = cache / "kernels" / digest
     bootable = images.bootable(packed)
-    numbered = {f"{number:02}-{name}.ko": content for number, (name, content) in enumerate(needed.items())}
     return Kernel(
         path=_write(folder / bootable.form, bootable.content),
         architecture=bootable.architecture,
-        modules=tuple(_write(folder / "modules" / name, content) for name, content in numbered.items()),
+        modules=tuple(_write(folder / "modules" / name, content) for name, content in _numbered(needed).items()),
         facts={"kernel_package": package, "kernel_image_sha256": digest, "kernel_form": bootable.form},
     )
 
 
-def _recorded(record: Path) -> Kernel | None:
+def _numbered(ordered: dict[str, bytes]) -> dict[str, bytes]:
+    return {f"{number:02}-{name}.ko": content for number, (name, content) in enumerate(ordered.items())}
+
+
+def _recorded(record: Path, *, kept: tuple[str, ...] = modules.KEPT) -> Kernel | None:
     """The kernel of a record whose files are still what they were; None for anything else."""
     try:
         found = msgspec.json.decode(record.read_bytes(), type=_Record, dec_hook=lambda kind, text: kind(text))
         files = (found.kernel.path, *found.kernel.modules)
-        whole = found.hashes == {str(path): _sha256(path) for path in files}
+        whole = found.kept == kept and found.hashes == {str(path): _sha256(path) for path in files}
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return found.kernel if whole else None
 
 
-def _remember(record: Path, kernel: Kernel) -> None:
+def _remember(record: Path, kernel: Kernel, *, kept: tuple[str, ...] = modules.KEPT) -> None:
     hashes = {str(path): _sha256(path) for path in (kernel.path, *kernel.modules)}
-    _write(record, msgspec.json.encode(_Record(kernel=kernel, hashes=hashes), enc_hook=str))
+    _write(record, msgspec.json.encode(_Record(kernel=kernel, hashes=hashes, kept=kept), enc_hook=str))
 
 
 @contextlib.contextmanager

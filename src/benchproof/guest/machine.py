@@ -17,14 +17,16 @@ from benchproof.errors import NotSupported, StartFailed, TargetFailed
 from benchproof.guest import kvm
 from benchproof.guest.architecture import X86_64
 from benchproof.guest.disk import DEVICE
-from benchproof.guest.hardware import Hardware
+from benchproof.guest.hardware import CARD, Hardware
 from benchproof.guest.monitor import Monitor
 from benchproof.guest.wire import Wire
 from benchproof.process import Supervised, Tail
 
 _FREEZES_ITSELF = ("-action", "panic=pause")  # by its pvpanic device
 _EXACT_KERNEL_ARGUMENTS = "norandmaps random.trust_cpu=off BENCHPROOF_EXACT=1"
+_NETWORK_ARGUMENT = "BENCHPROOF_NETWORK=1"  # for the agent: see configure_card in agent.c
 _DRIVERS = "virtio_pci and virtio_blk built into the kernel, or a kernel of Debian's: debian:PACKAGE"
+_CARD_DRIVERS = "virtio_pci and virtio_net built into the kernel, or a kernel of Debian's: debian:PACKAGE"
 _CONSOLE_FLOOD_BYTES = 64 << 20
 _LAST_WORDS = re.compile(rb"Kernel panic[^\r\n]*|Out of memory[^\r\n]*|Oops[^\r\n]*|probe: [^\r\n]*")
 _COMPLAINT = re.compile(rb"^qemu-(?![^\r\n]*: warning: )[^\r\n]+", re.MULTILINE)
@@ -66,7 +68,7 @@ class Machine(Hardware, frozen=True, kw_only=True):
         options = {
             "-kernel": str(self.kernel),
             "-initrd": str(self.initramfs),
-            "-append": self.kernel_arguments + (f" {_EXACT_KERNEL_ARGUMENTS}" if self.exact else ""),
+            "-append": " ".join(filter(None, (self.kernel_arguments, *self._arguments_of_ours()))),
         }
         if ram:
             options["-object"] = memory
@@ -84,6 +86,9 @@ class Machine(Hardware, frozen=True, kw_only=True):
             *(self.disk.options(layers) if self.disk and layers else ()),
             *(("-incoming", "defer") if restored else ()),
         ]
+
+    def _arguments_of_ours(self) -> tuple[str, str]:
+        return _EXACT_KERNEL_ARGUMENTS if self.exact else "", _NETWORK_ARGUMENT if self.open_network else ""
 
     def described(self) -> Machine:
         """The same machine without the paths of this host, for the envelope; the files are there by their hashes."""
@@ -154,12 +159,16 @@ def boot(
 ) -> Iterator[Guest]:
     """Boot a guest until its agent serves; leaving the context ends it. Raises StartFailed with its last words.
 
-    Raises NotSupported if the guest is to have a disk and does not find it.
+    Raises NotSupported if the guest is to have a disk or a network and does not find it.
     """
     with launched(machine, supervisor=supervisor, log=log, ram=ram, layers=layers) as guest:
         _await_agent(guest, timeout_s)
         if layers and guest.wire.run([machine.probe, "cat", DEVICE, "0"], timeout_s=timeout_s).exit_status:
             raise NotSupported(f"this kernel has no driver for the guest's disk: no {DEVICE}", missing=_DRIVERS)
+        if machine.open_network and guest.wire.run([machine.probe, "cat", CARD, "0"], timeout_s=timeout_s).exit_status:
+            raise NotSupported(
+                f"this kernel has no driver for the guest's network card: no {CARD}", missing=_CARD_DRIVERS
+            )
         yield guest
 
 

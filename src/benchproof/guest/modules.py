@@ -1,23 +1,27 @@
-"""Which modules of a kernel a guest with a disk needs, and in which order they load."""
+"""Which modules of a kernel a guest with a disk or a network needs, and in which order they load."""
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchproof.errors import NotSupported
 from benchproof.guest import images
 
-WANTED = ("virtio_pci", "virtio_blk")
+DISK = ("virtio_pci", "virtio_blk")
+NETWORK = ("virtio_pci", "virtio_net")
+KEPT = tuple(dict.fromkeys((*DISK, *NETWORK)))  # of a package, with all that they depend on
+_NUMBERED = re.compile(r"^\d+-")
 
 
-def needed(folder: Path, wanted: tuple[str, ...] = WANTED) -> dict[str, bytes]:
-    """Name -> content of the wanted modules in `folder` and all that they depend on, each behind what it needs.
+def needed(files: Iterable[Path], wanted: Iterable[str]) -> dict[str, bytes]:
+    """Name -> content of the wanted modules among `files` and all that they depend on, each behind what it needs.
 
     A module that is not there is built into the kernel, or the kernel has none of the kind. Raises NotSupported.
     """
-    found = {_name(path): path for path in sorted(folder.rglob("*.ko*"))}
+    found = {_name(path): path for path in sorted(files)}
     loaded: dict[str, bytes] = {}
     for name in wanted:
         _load(name, found, loaded)
@@ -67,7 +71,7 @@ def _sections(elf: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _name(path: Path) -> str:
-    return _plain(path.name.partition(".ko")[0])
+    return _plain(_NUMBERED.sub("", path.name.partition(".ko")[0]))
 
 
 def _plain(name: str) -> str:

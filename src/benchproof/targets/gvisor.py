@@ -1,4 +1,4 @@
-"""A gVisor sandbox without network, from an empty root: `runsc` runs each command in one of its own.
+"""A gVisor sandbox from an empty root, without network unless the plan says so: one of its own for each command.
 
 What is frozen and cloned is a sandbox that lives from command to command: see runsc.py.
 """
@@ -16,7 +16,7 @@ import msgspec
 
 from benchproof.errors import TargetFailed
 from benchproof.model import Completed, Facts, Lab
-from benchproof.targets.host import FolderInstance, shared_folder
+from benchproof.targets.host import FolderInstance, shared_folder, with_authority
 from benchproof.targets.observed import observe, sections, tool_version
 from benchproof.targets.runsc import BundleInstance, Sandbox, SandboxImage, sandbox
 from benchproof.targets.settings import Pinned
@@ -39,10 +39,14 @@ class Gvisor:
     """Commands under `runsc`."""
 
     class Settings(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
-        """`platform`: how the sandbox intercepts system calls; `runsc`: the program."""
+        """`platform`: how the sandbox intercepts system calls; `runsc`: the program.
+
+        `network`: "host" hands the sandbox's network calls to the host's kernel, in the host's own network.
+        """
 
         platform: Literal["ptrace", "systrap", "kvm"] = "ptrace"
         runsc: str = "runsc"
+        network: Literal["none", "host"] = "none"
 
     def __init__(self, settings: Settings, lab: Lab) -> None:
         self.settings = settings
@@ -53,7 +57,7 @@ class Gvisor:
         version = self._version()
         with self.start() as instance:
             observed = observe(instance)
-        return sections(
+        found = sections(
             observed,
             execution="native",
             cpus=self.settings.cpu_numbers,
@@ -62,6 +66,7 @@ class Gvisor:
             platform=self.settings.platform,
             command=" ".join(self._command),
         )
+        return with_authority(found, seccomp="none", network=self.settings.network, usual="none")
 
     @contextlib.contextmanager
     def start(self) -> Iterator[FolderInstance]:
@@ -88,7 +93,7 @@ class Gvisor:
         self._version()
         rights = () if os.geteuid() == 0 else ("--rootless",)
         platform = f"--platform={self.settings.platform}"
-        return (self.settings.runsc, *rights, platform, "--network=none", "--ignore-cgroups")
+        return (self.settings.runsc, *rights, platform, f"--network={self.settings.network}", "--ignore-cgroups")
 
     def _version(self) -> str:
         return tool_version(self.settings.runsc, "--version", missing="apt-get install runsc")

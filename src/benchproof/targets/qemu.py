@@ -16,13 +16,14 @@ import msgspec
 from benchproof import probe
 from benchproof.errors import LabInvalid, NotSupported, UsageError
 from benchproof.footprint import disk_bytes, footprint
-from benchproof.guest import disk, exact, initramfs, kernels, snapshot
+from benchproof.guest import disk, exact, initramfs, kernels, modules, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
 from benchproof.guest.hardware import emulator_version
 from benchproof.model import Clock, Completed, Facts, Footprint, Lab
 from benchproof.quantities import Duration
 from benchproof.targets.consoles import Log, heard
+from benchproof.targets.host import with_authority
 from benchproof.targets.observed import observe, seen_within
 from benchproof.targets.settings import Plugged, refuse_unreadable
 
@@ -222,8 +223,7 @@ class Qemu:
         program = self.foreign_probe.path if self.foreign_probe else self.lab.probe
         archive = self.lab.scratch / f"initramfs-{id(self)}"
         plugged = None if self.settings.disk is None else disk.parse(self.settings.disk)
-        modules = kernels.module_files(self.kernel) if plugged else {}
-        archive.write_bytes(initramfs.build(program.read_bytes(), modules))
+        archive.write_bytes(initramfs.build(program.read_bytes(), self._modules()))
         hardware = msgspec.structs.replace(self.settings.hardware(self.architecture), disk=plugged)
         emulated = machines.Machine(
             **msgspec.structs.asdict(hardware),
@@ -232,6 +232,12 @@ class Qemu:
             kernel_arguments=f"{self.architecture.kernel_arguments} {self.settings.arguments}".strip(),
         )
         return emulated if self.kvm_trouble(emulated) else emulated.with_kvm()
+
+    def _modules(self) -> dict[str, bytes]:
+        """Those of the devices that this guest uses, by name; none for a kernel by path."""
+        of_disk = modules.DISK if self.settings.disk is not None else ()
+        of_network = modules.NETWORK if self.settings.network == "host" else ()
+        return kernels.module_files(self.kernel, (*of_disk, *of_network))
 
     def kvm_trouble(self, emulated: machines.Machine) -> str:
         """Why KVM is not used; empty if it is."""
@@ -247,7 +253,9 @@ class Qemu:
         if on := self.machine.disk:
             plugged["disk_bytes"] = str(on.size_bytes)
             plugged |= {"disk_base_sha256": snapshot.base_sha256(on)} if on.base else {}
-        return {"machine": plugged, **seen_within(observed, **self._booted())}
+        found = {"machine": plugged, **seen_within(observed, **self._booted())}
+        network = "host" if self.settings.network == "host" else "none"
+        return with_authority(found, seccomp="none", network=network, usual="none")
 
     def _booted(self) -> dict[str, str]:
         """What is booted on the machine, and how: of the system under test."""

@@ -22,6 +22,7 @@ from benchproof.footprint import disk_bytes, footprint
 from benchproof.model import Completed, Footprint, Frozen, Lab
 from benchproof.targets.host import FolderInstance, shared_folder
 
+HOST_NETWORK = "--network=host"
 _RUNSC_FAILED = 128  # as its exit status; a command may have the same
 _EXEC_FAILED = (b"loading sandbox:", b"loading container:", b"executing processes for container:")
 _TIMEOUT_S = 60.0  # of a start and of a checkpoint
@@ -35,6 +36,7 @@ class BundleInstance(FolderInstance):
     def __init__(self, *, lab: Lab, home: Path, command: Sequence[str], cpus: Sequence[int]) -> None:
         self._home = home
         self._runsc = [*command, f"--root={home / 'state'}"]
+        self._own_network = HOST_NETWORK not in command
         for name in (_WORK, "bundle/rootfs", "state"):
             (home / name).mkdir(parents=True)
         super().__init__(lab=lab, folder=home / _WORK, inside="/work", cpus=cpus)
@@ -42,7 +44,9 @@ class BundleInstance(FolderInstance):
     def bundle(self, argv: Sequence[str]) -> str:
         """Write the bundle for a command; returns the option that names it."""
         folder = self._home / "bundle"
-        (folder / "config.json").write_bytes(msgspec.json.encode(_specification(argv, self._folder)))
+        (folder / "config.json").write_bytes(
+            msgspec.json.encode(_specification(argv, self._folder, own_network=self._own_network))
+        )
         return f"--bundle={folder}"
 
 
@@ -193,8 +197,9 @@ def _files(folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
 
 
-def _specification(argv: Sequence[str], work: Path) -> dict[str, object]:
+def _specification(argv: Sequence[str], work: Path, *, own_network: bool) -> dict[str, object]:
     """An OCI runtime specification: empty read-only root, /proc, a tmpfs at /tmp, our folder at /work."""
+    namespaces = ("pid", *(("network",) if own_network else ()), "ipc", "uts", "mount")
     return {
         "ociVersion": "1.0.0",
         "process": {
@@ -210,5 +215,5 @@ def _specification(argv: Sequence[str], work: Path) -> dict[str, object]:
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},  # noqa: S108 - a path inside the sandbox
             {"destination": "/work", "type": "bind", "source": str(work), "options": ["rbind", "rw"]},
         ],
-        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
+        "linux": {"namespaces": [{"type": kind} for kind in namespaces]},
     }

@@ -44,8 +44,8 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The machine that QEMU plays. Empty: what is usual for the architecture; `accel`: auto tries KVM.
 
     `emulator`: a `qemu-system-*`, or its path; `machine` and `cpu` as its options of that name take them; `options`:
-    more words for it; `network`: a card, with nobody behind it. Where as many `cpus` are given as `vcpus`, each has its
-    own.
+    more words for it; `network`: a card, with nobody behind it, or "host" and all that the host reaches. Where as many
+    `cpus` are given as `vcpus`, each has its own.
     """
 
     vcpus: int = 1
@@ -55,7 +55,7 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
     machine: str = ""
     cpu: str = ""
     options: tuple[str, ...] = ()
-    network: bool = False
+    network: bool | Literal["none", "host"] = False
     exact: bool = False
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise UsageError("exact: expected vcpus = 1, a count is not exact otherwise")
         if self.exact and self.accel == "kvm":
             raise UsageError('exact: expected accel = "tcg" (or none), found "kvm", which cannot count instructions')
-        if self.exact and self.network:
+        if self.exact and self.has_card:
             raise UsageError("exact: expected no network, the host chooses when it answers")
         if trouble := refused_option(self.options):
             raise UsageError(f"options: {trouble}")
@@ -77,6 +77,11 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
         super().refuse_missing()
         if os.sep in self.emulator and not shutil.which(self.emulator):
             raise UsageError(f"emulator: expected a program, found none: '{self.emulator}'")
+
+    @property
+    def has_card(self) -> bool:
+        """Whether a network card is plugged in, whoever is behind it."""
+        return self.network not in {False, "none"}
 
     def hardware(self, architecture: Architecture) -> Hardware:
         """The emulated machine that is asked for."""
@@ -88,7 +93,8 @@ class Plugged(Pinned, frozen=True, forbid_unknown_fields=True, kw_only=True):
             machine=self.machine,
             architecture=architecture,
             options=self.options,
-            network=self.network,
+            network=self.has_card,
+            open_network=self.network == "host",
             cpus=self.cpu_numbers,
             exact=self.exact,
         )
