@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -18,6 +19,15 @@ _MOST_LOGS = 3  # of a cell that is in trouble
 Kind = tuple[Unit, Better]  # only figures of one kind are in one row
 
 
+class Extent(Frozen, frozen=True):
+    """All samples of all invocations, none left out, as a user met them one by one. No inference rests on it."""
+
+    n: int
+    min: float
+    mean: float
+    max: float
+
+
 class Cell(Frozen, frozen=True):
     """One target's answer to one question. `median` in the row's base unit, only if status is passed or unverified."""
 
@@ -29,6 +39,7 @@ class Cell(Frozen, frozen=True):
     notes: tuple[str, ...]
     values: tuple[float, ...] = ()  # one an invocation, in the order of the blocks
     summary: Summary | None = None  # of `values`
+    extent: Extent | None = None  # of the samples behind them, which a gate on the least or the most is held against
     intervals: dict[str, Interval] = msgspec.field(default_factory=dict)  # of median and quantiles
     duration_ns: int = 0  # of all its invocations, start and stop included, on the host's clock
     steadiness: Together | None = None  # what the samples did within the invocations; None for counts
@@ -81,6 +92,7 @@ def make_cell(results: Sequence[Result], metric: str, injected: str, mechanism: 
         notes=notes,
         values=found,
         summary=stats.summary(found) if found else None,
+        extent=_extent(numbers, metric) if found else None,
         intervals=quantiles.intervals(found),
         duration_ns=sum(result.duration_ns for result in results),
         steadiness=steadiness,
@@ -88,6 +100,11 @@ def make_cell(results: Sequence[Result], metric: str, injected: str, mechanism: 
         difference=_said(results, "difference", "") if found else "",
         logs=_logs(results),
     )
+
+
+def _extent(results: Iterable[Result], metric: str) -> Extent:
+    samples = [sample for each in invocations.measurements(results, metric).values() for sample in each.samples]
+    return Extent(n=len(samples), min=min(samples), mean=statistics.fmean(samples), max=max(samples))
 
 
 def _units(kinds: Iterable[Kind]) -> str:

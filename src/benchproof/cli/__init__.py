@@ -24,6 +24,7 @@ _VERBS = {
     "trend": "what became of each metric from run to run, and between which commits it changed",
     "calibrate": "what this machine's noise does to a verdict: false alarms, floors, detectable effects",
     "report": "show a run again, in another format",
+    "publish": "a run's figures as files for committing, and the results page of all releases",
     "gate": "may this ship? a run against a policy, or the gates of its plan",
     "verify": "compute every hash, verdict and figure of a run anew",
     "index": "the database behind trends and baselines: bring it up to date, make it anew",

@@ -13,6 +13,7 @@ FORMATS = Table(
     own={
         "terminal": "benchproof.reporters.terminal:render",
         "summary": "benchproof.reporters.summary:render",
+        "breakdown": "benchproof.reporters.breakdown:render",
         "markdown": "benchproof.reporters.markdown:render",
         "csv": "benchproof.reporters.csv:render",
         "json": "benchproof.reporters.json:render",

@@ -33,13 +33,13 @@ def render(report: Report) -> str:
 
 
 def _head(report: Report) -> Iterator[str]:
-    yield f"# benchproof run {_safe(report.run_id)}"
+    yield f"# benchproof run {safe(report.run_id)}"
     yield ""
     yield f"{report.created_at}, {layout.settings(report)}."
-    yield f"Coverage: **{layout.coverage(report)}**. Evidence: `runs/{_safe(report.run_id)}/`, see the end."
+    yield f"Coverage: **{layout.coverage(report)}**. Evidence: `runs/{safe(report.run_id)}/`, see the end."
     yield ""
     for warning in (*layout.labels(report), *report.warnings):
-        yield f"> **Note:** {_safe(warning)}"
+        yield f"> **Note:** {safe(warning)}"
         yield ">"
     yield ""
 
@@ -56,24 +56,24 @@ def _tables(report: Report) -> Iterator[str]:
 
 
 def _pair(pair: tables.Pair) -> Iterator[str]:
-    yield f"## {_safe(pair.title)}"
+    yield f"## {safe(pair.title)}"
     yield ""
     for name, lines in tables.lines_by_tier(pair):
         yield from _section(name)
-        new, base = (_safe(column.target) for column in (pair.new, pair.base))
+        new, base = (safe(column.target) for column in (pair.new, pair.base))
         yield f"| benchmark | what {new} times | status | unit | {new} | {base} | ratio | verdict | notes |"
         yield "| --- | --- | --- | --- | ---: | ---: | ---: | --- | --- |"
         for line in lines:
             yield f"| {' | '.join(_fields(line))} |"
         yield ""
     if pair.neither:
-        yield f"Neither has: {_safe(', '.join(pair.neither))}."
+        yield f"Neither has: {safe(', '.join(pair.neither))}."
         yield ""
 
 
 def _fields(line: tables.Line) -> Iterator[str]:
     mechanism = layout.cut(line.row.cells[line.target].mechanism, layout.MOST_OF_A_NOTE)
-    yield from (_safe(line.name), _safe(mechanism), line.status if line.status == "passed" else f"*{line.status}*")
+    yield from (safe(line.name), safe(mechanism), line.status if line.status == "passed" else f"*{line.status}*")
     yield from (line.unit, line.new, line.base)
     verdict = line.comparison.verdict if line.comparison else ""
     yield from (layout.ratio_text(line.comparison)[2:], verdict, " ".join(f"[{number}]" for number in line.notes))
@@ -87,7 +87,7 @@ def _section(name: str) -> Iterator[str]:
 
 def _matrix(report: Report, part: tables.Part) -> Iterator[str]:
     numbers = layout.notes(report)
-    titles = [_safe(layout.title(report, column)) for column in part.columns]
+    titles = [safe(layout.title(report, column)) for column in part.columns]
     if part.title:
         yield f"## {part.title.capitalize()}"
         yield ""
@@ -100,7 +100,7 @@ def _matrix(report: Report, part: tables.Part) -> Iterator[str]:
             cells = " | ".join(_cell(row.cells.get(column.target), divisor, row.unit) for column in part.columns)
             marks = " ".join(f"[{number}]" for number in tables.marks(row, part.columns, numbers))
             status = tables.share(row, part.columns)
-            yield f"| {_safe(layout.question(report, row))} | {unit} | {cells} | {status} passed | {marks} |"
+            yield f"| {safe(layout.question(report, row))} | {unit} | {cells} | {status} passed | {marks} |"
         yield ""
 
 
@@ -121,22 +121,22 @@ def _published(report: Report) -> Iterator[str]:
     yield ""
     yield f"| {' | '.join(elsewhere.HEAD)} |"
     yield "| --- | ---: | --- |"
-    yield from (f"| {' | '.join(map(_safe, texts))} |" for texts in elsewhere.texts(report))
+    yield from (f"| {' | '.join(map(safe, texts))} |" for texts in elsewhere.texts(report))
     yield ""
-    yield from (f"- {_safe(source)}" for source in elsewhere.sources(report))
+    yield from (f"- {safe(source)}" for source in elsewhere.sources(report))
     yield ""
 
 
 def _profiles(report: Report) -> Iterator[str]:
     for table in (*profiles.costs(report), *profiles.every(report)):
-        yield f"## {_safe(table.title[0].upper() + table.title[1:])}"
+        yield f"## {safe(table.title[0].upper() + table.title[1:])}"
         yield ""
         if table.lines:
-            yield f"| {' | '.join(map(_safe, table.heads))} |"
+            yield f"| {' | '.join(map(safe, table.heads))} |"
             yield f"|{' --- |' * len(table.heads)}"
-        yield from (f"| {' | '.join(map(_safe, line))} |" for line in table.lines)
+        yield from (f"| {' | '.join(map(safe, line))} |" for line in table.lines)
         yield ""
-        yield from (f"- {_safe(remark)}" for remark in table.remarks)
+        yield from (f"- {safe(remark)}" for remark in table.remarks)
         yield ""
     if report.profiles:
         yield profiles.LEGEND
@@ -152,11 +152,11 @@ def _scaling(report: Report) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"| --- | --- |{' ---: |' * (len(head) - 3)} --- |"
     for row in report.scaling:
-        yield f"| {' | '.join(_safe(text) for text in speeds.texts(row, report))} |"
+        yield f"| {' | '.join(safe(text) for text in speeds.texts(row, report))} |"
     yield ""
     yield speeds.LEGEND
     yield ""
-    yield from (f"- {_safe(line)}" for row in report.scaling for line in speeds.details(row))
+    yield from (f"- {safe(line)}" for row in report.scaling for line in speeds.details(row))
     yield ""
 
 
@@ -168,7 +168,7 @@ def _gates(report: Report) -> Iterator[str]:
     yield f"| {' | '.join(verdicts.HEAD)} |"
     yield "| --- | --- | --- | ---: | ---: | ---: | --- | --- |"
     for each in report.gates:
-        yield f"| {' | '.join(_safe(text) for text in verdicts.texts(each, report))} |"
+        yield f"| {' | '.join(safe(text) for text in verdicts.texts(each, report))} |"
     yield ""
 
 
@@ -178,11 +178,11 @@ def _smokes(report: Report) -> Iterator[str]:
         return
     yield f"## {tables.tier_name(0).capitalize()}"
     yield ""
-    yield f"Passed: {_safe(', '.join(counts for counts, _ in found))}."
+    yield f"Passed: {safe(', '.join(counts for counts, _ in found))}."
     yield ""
     for counts, troubles in found:
         yield from (
-            f"- **{_safe(counts.rpartition(' ')[0])}**: {_safe(each)}; its figures are not kept" for each in troubles
+            f"- **{safe(counts.rpartition(' ')[0])}**: {safe(each)}; its figures are not kept" for each in troubles
         )
     yield ""
 
@@ -199,14 +199,14 @@ def _correctness(report: Report) -> Iterator[str]:
     for each in troubles:
         logs = ", ".join(_link(report, path) for path in each.logs)
         why = " ".join(f"[{number}]" for number in each.notes)
-        yield f"| {each.status} | {_safe(each.benchmark)} | {_safe(each.target)} | {why} | {logs} |"
+        yield f"| {each.status} | {safe(each.benchmark)} | {safe(each.target)} | {why} | {logs} |"
     yield ""
 
 
 def _link(report: Report, path: str) -> str:
     """Relative to the page, which lies beside the folder `runs`."""
     whole = f"runs/{report.run_id}/{path}"
-    return f"[{path}]({whole})" if doubts.is_path(whole) else _safe(path)
+    return f"[{path}]({whole})" if doubts.is_path(whole) else safe(path)
 
 
 def _doubts(report: Report) -> Iterator[str]:
@@ -214,11 +214,11 @@ def _doubts(report: Report) -> Iterator[str]:
     yield ""
     contexts, notes, caveats = tuple(doubts.contexts(report)), layout.notes(report), tuple(doubts.caveats(report))
     for target, reason in contexts:
-        yield f"- **{_safe(target)}** is context: {_safe(reason)}"
+        yield f"- **{safe(target)}** is context: {safe(reason)}"
     for caveat in caveats:
-        yield f"- {_safe(caveat)}"
+        yield f"- {safe(caveat)}"
     for note, number in notes.items():
-        yield f"- [{number}] {_safe(note)}"
+        yield f"- [{number}] {safe(note)}"
     if not contexts and not notes and not caveats:
         yield "Nothing."
     yield ""
@@ -242,10 +242,10 @@ def _configuration(report: Report) -> Iterator[str]:
         yield ""
         yield "What benchmarks may do; all others nothing:"
         yield ""
-        yield from (f"- {_safe(name)}: {_safe(words)}" for name, words in report.authorities.items())
+        yield from (f"- {safe(name)}: {safe(words)}" for name, words in report.authorities.items())
     for column in report.columns:
         yield ""
-        yield f"### {_safe(column.target)}"
+        yield f"### {safe(column.target)}"
         yield ""
         if column.envelope not in report.envelopes:
             yield "Not described: it could not be started."
@@ -257,10 +257,10 @@ def _configuration(report: Report) -> Iterator[str]:
         for section, facts in report.envelopes[column.envelope].items():
             yield f"| **{section}** | | `{report.section_hashes[column.envelope][section]}` |"
             for fact, value in facts.items():
-                yield f"| {section} | {_safe(fact)} | {_safe(value)} |"
+                yield f"| {section} | {safe(fact)} | {safe(value)} |"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Text from a bundle cannot break out of its cell or become markup."""
     table = {
         "\\": "\\\\",

@@ -1,0 +1,113 @@
+"""The page of results that is committed beside a project's documentation, made anew from the files of its releases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchproof.releases import Figures, Release, suites
+from benchproof.reporters import layout, verdicts
+from benchproof.reporters.markdown import safe
+
+_HEAD = "<!-- made by `benchproof publish`; whatever is changed here by hand is lost with the next release -->"
+
+
+def render(releases: Sequence[Release]) -> str:
+    """Each suite: the latest release in full, then the medians of all of them."""
+    lines = [_HEAD, "# Results", ""]
+    for suite, found in suites(releases).items():
+        lines += [f"## {safe(suite)}", "", *_latest(found[-1]), *_history(found)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _latest(release: Release) -> Iterator[str]:
+    yield f"### {safe(release.version)}"
+    yield ""
+    source = ", ".join(f"{name} {safe(text)}" for name, text in sorted(release.labels.items()))
+    yield f"{safe(release.measured_at)}, {release.blocks} blocks, run {safe(release.run_id)}" + (
+        f"; {source}." if source else "."
+    )
+    yield ""
+    for note in release.warnings:
+        yield f"> **Note:** {safe(note)}"
+        yield ">"
+    yield ""
+    yield "| operation | target | unit | min | mean | max | median | samples | status |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"
+    for each in release.figures:
+        yield f"| {safe(_name(each, release))} | {safe(each.target)} | {' | '.join(_numbers(each))} | {_status(each)} |"
+    yield ""
+    yield from _gates(release)
+
+
+def _numbers(figures: Figures) -> tuple[str, ...]:
+    if figures.extent is None or figures.median is None:
+        return ("", "", "", "", "", "")
+    divisor, unit = layout.scale_of(figures.unit, figures.extent.min) if figures.unit else (1.0, "")
+    extent = figures.extent
+    values = (extent.min, extent.mean, extent.max, figures.median)
+    return (unit, *(layout.figure(value / divisor) for value in values), str(extent.n))
+
+
+def _status(figures: Figures) -> str:
+    return figures.status if figures.extent else f"*{figures.status}*: {safe('; '.join(figures.notes))}"
+
+
+def _name(figures: Figures, release: Release) -> str:
+    """The metric, and the parameters that tell it from the others of that name."""
+    same = [each.parameters for each in release.figures if each.metric == figures.metric]
+    telling = (key for key, value in figures.parameters.items() if any(each.get(key) != value for each in same))
+    return " ".join([figures.metric, *(f"{key}={figures.parameters[key]}" for key in telling)])
+
+
+def _gates(release: Release) -> Iterator[str]:
+    if release.gates:
+        yield f"| {' | '.join(verdicts.HEAD)} |"
+        yield f"|{' --- |' * len(verdicts.HEAD)}"
+        for each in release.gates:
+            yield f"| {' | '.join(safe(getattr(each, name)) for name in verdicts.HEAD)} |"
+        yield ""
+
+
+def _history(found: Sequence[Release]) -> Iterator[str]:
+    """Medians by release. Where something else than the system changed, the line says so: it is no trend across it."""
+    if len(found) < 2:
+        return
+    names = [(_name(each, found[-1]), each.target, each.unit) for each in found[-1].figures if each.extent]
+    yield "### Every release: medians"
+    yield ""
+    yield f"| version | measured | {' | '.join(safe(_head(name, found[-1])) for name in names)} | beside it changed |"
+    yield f"| --- | --- |{' ---: |' * len(names)} --- |"
+    before: Release | None = None
+    for each in found:
+        cells = " | ".join(_median(each, name) for name in names)
+        yield f"| {safe(each.version)} | {safe(each.measured_at[:10])} | {cells} | {_changed(before, each)} |"
+        before = each
+    yield ""
+
+
+_Name = tuple[str, str, str | None]
+
+
+def _head(name: _Name, release: Release) -> str:
+    return name[0] if len(release.targets) == 1 else f"{name[0]}, {name[1]}"
+
+
+def _median(release: Release, name: _Name) -> str:
+    for each in release.figures:
+        if (_name(each, release), each.target, each.unit) == name:
+            return layout.amount(each.median, each.unit) if each.median is not None and each.unit else each.status
+    return "not measured"
+
+
+def _changed(before: Release | None, now: Release) -> str:
+    """The sections of the envelopes that are not what they were; the system is what a release is expected to change."""
+    if before is None:
+        return ""
+    sections = {
+        section
+        for target in before.targets.keys() & now.targets.keys()
+        for section, found in now.targets[target].items()
+        if section != "system" and before.targets[target].get(section) != found
+    }
+    changed = sorted(sections) + (["benchproof"] if before.benchproof != now.benchproof else [])
+    return ", ".join(changed)
