@@ -811,7 +811,7 @@ WORDS = st.one_of(
 BANDS = st.dictionaries(
     st.sampled_from(["Good", "Fair", BEYOND]), st.dictionaries(st.sampled_from(["median", "p95", "p59"]), WORDS)
 )
-TABLE_KEYS = ("statistic", "limit", "mode", "target", "must_pass", "baseline", "require", "least")
+TABLE_KEYS = ("statistic", "limit", "mode", "target", "must_pass", "baseline", "require", "least", "title", "priority")
 
 
 @settings(max_examples=200, deadline=None)

@@ -17,6 +17,7 @@ import msgspec
 from benchproof.analysis import bands
 from benchproof.analysis.bands import Band
 from benchproof.analysis.gate import REFERENCE, Gate, Mode, Statistic, wrong_side
+from benchproof.analysis.goals import Priority
 from benchproof.analysis.limit import Limit, words_for
 from benchproof.document import document_of, policies
 from benchproof.errors import UsageError
@@ -59,6 +60,8 @@ class _GateTable(Frozen, frozen=True, forbid_unknown_fields=True):
     require: str | None = None
     least: int = 1
     width: int | None = None
+    title: str = ""
+    priority: Priority | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= MOST:
@@ -66,6 +69,10 @@ class _GateTable(Frozen, frozen=True, forbid_unknown_fields=True):
         if (self.statistic == "speedup") != (self.width is not None):
             what = "none" if self.width is None else f"{self.width} without that"
             raise ValueError(f'width: expected one such as 2 beside statistic = "speedup" alone, found {what}')
+        if self.priority is not None and (self.limit is None or self.statistic in {"ratio", "speedup"}):
+            raise ValueError("priority: expected a limit on a figure of the target itself beside it")
+        if self.title and self.priority is None:
+            raise ValueError(f"title: expected priority = \"High\" or the like beside '{self.title}', found none")
         if self.width is not None and self.width < 2:
             raise ValueError(f"width: expected 2 or more, found {self.width}: a speed-up is from one worker to so many")
 
@@ -168,6 +175,8 @@ def _gate(key: str, name: str, read: _GateTable, metrics: Metrics, where: str, b
         require=read.require,
         least=read.least,
         width=read.width,
+        title=read.title,
+        priority=read.priority,
     )
 
 

@@ -14,9 +14,10 @@ from typing import Literal
 
 import msgspec
 
-from benchproof.analysis import bands, invocations, stats
+from benchproof.analysis import bands, goals, invocations, stats
 from benchproof.analysis.bands import Band
 from benchproof.analysis.compare import MANY_PAIRS, POWER_Z, Comparison, incomparable
+from benchproof.analysis.goals import Priority, Status
 from benchproof.analysis.invocations import Asked, Question
 from benchproof.analysis.limit import Limit
 from benchproof.analysis.stats import Interval
@@ -43,6 +44,8 @@ class Gate(Frozen, frozen=True, kw_only=True):
     require: str | None = None  # the worst band that meets the gate
     least: int = 1  # invocations, of a ratio pairs; with fewer there is no answer
     width: int | None = None  # of a speed-up: from one worker to so many
+    title: str = ""  # how a table of targets calls it
+    priority: Priority | None = None  # None: it is in no table of targets
 
 
 class Pair(Frozen, frozen=True, kw_only=True):
@@ -70,6 +73,7 @@ class GateVerdict(Frozen, frozen=True, kw_only=True):
     base: str = ""  # what the ratio is to
     band: str = ""
     figures: dict[str, float] = msgspec.field(default_factory=dict)  # that the band was given from
+    status: Status | None = None  # of a gate with a priority, in the table of targets
 
 
 _NOTHING = Pair(base=REFERENCE, comparison=incomparable("nothing was given to compare with"))
@@ -130,6 +134,7 @@ def disappeared(gate: Gate, target: str, parameters: Mapping[str, object], reaso
         margin=None,
         verdict=word(gate.mode, met=False),
         reason=f"disappeared: {reason}",
+        status="Not measured" if gate.priority else None,
     )
 
 
@@ -156,6 +161,7 @@ class _Found(Frozen, frozen=True, kw_only=True):
     band: str = ""
     figures: dict[str, float] = msgspec.field(default_factory=dict)
     review: bool = False  # the evidence cannot be as sharp as the limit
+    status: Status = "Not measured"
 
 
 class _Evidence(Frozen, frozen=True):
@@ -197,6 +203,7 @@ def _verdict(
         base=pair.base if pair else "",
         band=found.band,
         figures=found.figures,
+        status=found.status if gate.priority else None,
     )
 
 
@@ -295,7 +302,20 @@ def _absolute(gate: Gate, measurements: Sequence[Measurement]) -> _Found:
     assert gate.statistic is not None
     _refuse_wrong_unit(gate.limit, measurements)
     figure = _value(gate.statistic, measurements)
-    return _Found(met=gate.limit.holds(figure), figure=figure, margin=gate.limit.margin(figure))
+    return _Found(
+        met=gate.limit.holds(figure),
+        figure=figure,
+        margin=gate.limit.margin(figure),
+        status=goals.status(gate.limit, figure, [_alone(gate.statistic, each) for each in measurements]),
+    )
+
+
+def _alone(statistic: Statistic, measurement: Measurement) -> float:
+    """What one invocation gives; a percentile that its samples do not support is its largest sample."""
+    try:
+        return value(statistic, [measurement])
+    except ValueError:
+        return max(measurement.samples)
 
 
 # ---- bands ----

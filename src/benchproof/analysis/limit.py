@@ -16,7 +16,7 @@ UNITS: dict[Unit, dict[str, Decimal]] = {  # base unit -> word -> how many base 
     "ns": {word: Decimal(str(factor)) * 10**9 for word, factor in Duration.units.items() if word},
     "bytes": _SIZES,
     "bytes/s": {f"{word}/s": factor for word, factor in _SIZES.items()},
-    "op/s": {"op/s": Decimal(1), "kop/s": Decimal(10**3), "Mop/s": Decimal(10**6)},
+    "op/s": {"op/s": Decimal(1), "kop/s": Decimal(10**3), "Mop/s": Decimal(10**6), "op/min": 1 / Decimal(60)},
     "instructions": {"instructions": Decimal(1)},
     "cycles": {"cycles": Decimal(1)},
     "count": {"": Decimal(1)},

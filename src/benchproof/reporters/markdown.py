@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import doubts, elsewhere, layout, profiles, speeds, tables, verdicts
+from benchproof.reporters import doubts, elsewhere, goals, layout, profiles, speeds, tables, verdicts
 
 
 def render(report: Report) -> str:
@@ -22,6 +22,7 @@ def render(report: Report) -> str:
                 *_profiles(report),
                 *_scaling(report),
                 *_gates(report),
+                *_goals(report),
                 *_correctness(report),
                 *_doubts(report),
                 *_configuration(report),
@@ -169,6 +170,20 @@ def _gates(report: Report) -> Iterator[str]:
     yield "| --- | --- | --- | ---: | ---: | ---: | --- | --- |"
     for each in report.gates:
         yield f"| {' | '.join(safe(text) for text in verdicts.texts(each, report))} |"
+    yield ""
+
+
+def _goals(report: Report) -> Iterator[str]:
+    if not goals.of(report):
+        return
+    yield f"## {goals.TITLE.capitalize()}"
+    yield ""
+    yield f"| {' | '.join(goals.HEAD)} |"
+    yield "| --- | --- | ---: | ---: | --- | --- |"
+    for texts in goals.texts(report):
+        yield f"| {' | '.join(map(_safe, texts))} |"
+    yield ""
+    yield goals.LEGEND
     yield ""
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Report
-from benchproof.reporters import doubts, elsewhere, grids, layout, profiles, speeds, verdicts
+from benchproof.reporters import doubts, elsewhere, goals, grids, layout, profiles, speeds, verdicts
 from benchproof.reporters.grids import escape
 
 __all__ = ["escape", "gates", "render"]
@@ -43,6 +43,7 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
     if report.gates:
         console.print(f"gates: {verdicts.counts(report.gates)}", style="italic")
         console.print(_gates(report))
+    _goals(console, report)
     _below(console, report)
     return text.getvalue()
 
@@ -57,6 +58,7 @@ def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
             console.print(escape(verdicts.line(each, report)), style=_GATE_STYLES[each.verdict], soft_wrap=True)
     for warning in report.warnings:
         console.print(f"note: {escape(warning)}", style="yellow", soft_wrap=True)
+    _goals(console, report)
     console.print(f"run {escape(report.run_id)}: {verdicts.counts(report.gates)}")
     return text.getvalue()
 
@@ -106,6 +108,18 @@ def _gates(report: Report, *, with_reasons: bool = True) -> Table:
         table.add_row(*texts, *said, style=_GATE_STYLES[each.verdict])
         above = reason
     return table
+
+
+def _goals(console: Console, report: Report) -> None:
+    if not goals.of(report):
+        return
+    table = Table(title=goals.TITLE, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in goals.HEAD:
+        table.add_column(name, justify="right" if name in {"target", "current"} else "left", overflow="fold")
+    for texts in goals.texts(report):
+        table.add_row(*map(escape, texts))
+    console.print(table)
+    console.print(goals.LEGEND, style="dim")
 
 
 def _smokes(console: Console, report: Report) -> None:
