@@ -181,7 +181,7 @@ def _goals(report: Report) -> Iterator[str]:
     yield f"| {' | '.join(goals.HEAD)} |"
     yield "| --- | --- | ---: | ---: | --- | --- |"
     for texts in goals.texts(report):
-        yield f"| {' | '.join(map(_safe, texts))} |"
+        yield f"| {' | '.join(map(safe, texts))} |"
     yield ""
     yield goals.LEGEND
     yield ""
