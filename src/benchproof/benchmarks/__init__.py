@@ -13,6 +13,7 @@ _TRANSLATED = "benchproof.benchmarks.translated"
 _LIFECYCLE = "benchproof.benchmarks.lifecycle"
 _PRIVILEGED = "benchproof.benchmarks.privileged"
 _SCALING = "benchproof.benchmarks.scaling"
+_GUEST = "benchproof.benchmarks.guest"
 BENCHMARKS = Table(
     group="benchproof.benchmarks",
     what="benchmark",
@@ -64,10 +65,14 @@ BENCHMARKS = Table(
         "boot.phases": f"{_LIFECYCLE}.phases:Phases",
         "scaling.primes": f"{_SCALING}.primes:Primes",
         "scaling.hash": f"{_SCALING}.hash:Hash",
+        "disk.sequential_write": f"{_GUEST}.disk_sequential_write:SequentialWrite",
+        "disk.sequential_read": f"{_GUEST}.disk_sequential_read:SequentialRead",
+        "disk.random_write": f"{_GUEST}.disk_random_write:RandomWrite",
+        "disk.random_read": f"{_GUEST}.disk_random_read:RandomRead",
     },
 )
 SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
-    for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged")
+    for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged", "guest")
 }
 SWEEPS: dict[str, dict[str, list[int]]] = {"scaling": {"width": [1, 2, 4, 8]}}  # what a suite asks of each of its own

@@ -26,6 +26,8 @@ _SOURCES = (
     "ring.c",
     "scaling.c",
     "privileged.c",
+    "place.c",
+    "disk.c",
     "authority.c",
     "smoke.c",
     "labels.c",

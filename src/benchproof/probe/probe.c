@@ -7,6 +7,8 @@ static const char USAGE[] =
     "                   [--capabilities HEX] [--namespaces mnt,net,...] [--seccomp confined]    what it may do, and no more\n"
     "  probe confine [--namespaces ...] [--seccomp confined] -- ARGV...    run ARGV with less than it would have\n"
     "                   [--width N] [--threads 0|1] [--oversubscribe 0|1] [--limit N] [--chunks N]    scaling.* alone\n"
+    "                   [--block BYTES] [--seed N] [--direct 0|1|2] [--sync 0|1|2] [--warm 0|1]    disk.*: off, on, if possible; no\n"
+    "                   fsync, one at the end, one after each write; read what was read before\n"
     "  probe smoke WORD NAME...    tier 0: does this system do what is to be timed? WORD comes back in the evidence\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
@@ -200,7 +202,7 @@ int exit_status_of(pid_t pid)
 
 /* ---- measuring one benchmark ---- */
 
-static const struct benchmark *const TABLES[] = { PRIMITIVES, FILES, IPC, RINGS, SCALING, PRIVILEGED };
+static const struct benchmark *const TABLES[] = { PRIMITIVES, FILES, IPC, RINGS, SCALING, PRIVILEGED, DISK };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 static uint64_t whole_batches(const struct benchmark *benchmark, uint64_t n)
@@ -443,6 +445,11 @@ static void parse_options(int argc, char **argv)
                           : !strcmp(option, "--oversubscribe") ? &S.oversubscribe
                           : !strcmp(option, "--limit")      ? &S.limit
                           : !strcmp(option, "--chunks")     ? &S.chunks
+                          : !strcmp(option, "--block")      ? &S.block
+                          : !strcmp(option, "--seed")       ? &S.seed
+                          : !strcmp(option, "--direct")     ? &S.direct
+                          : !strcmp(option, "--sync")       ? &S.sync
+                          : !strcmp(option, "--warm")       ? &S.warm
                                                                      : NULL;
         if (!field) {
             fprintf(stderr, "probe: unknown option '%s'\n%s", option, USAGE);

@@ -13,7 +13,8 @@
 #define PLANTED 0
 #endif
 enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_AUTHORITY = 5, SLOW_CLOCK = 6, EXTRA_NOP = 7, NO_DELAY = 8,
-       BAD_WORKER = 20 /* scaling.c says in which way */ };
+       BAD_WORKER = 20, /* scaling.c says in which way */
+       LEAVE_HOLE = 60, STALE_BLOCK = 61, SHORT_READ = 62, REPEAT_OFFSET = 63, KEEP_CACHE = 64, CACHE_LIE = 65 /* disk.c, place.c */ };
 
 uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
 _Noreturn void die(const char *what); /* prints `what` and errno on stderr, exit status 70 */
@@ -27,6 +28,7 @@ extern struct state {
     const char *dir;              /* where a tmpfs is looked for first; NULL: the usual places */
     uint64_t samples, warmups, sample_ns, budget_ns, fixed_iterations, size;
     uint64_t width, threads, oversubscribe, limit, chunks; /* of scaling.* */
+    uint64_t block, seed, direct, sync, warm; /* of disk.* and rootfs.* */
     const char *inject_text;      /* the delay as it was asked for; NULL: none */
     uint64_t inject_ps, inject_instructions;
 
@@ -66,8 +68,8 @@ struct benchmark {
     void (*finish)(void);
     uint64_t granule; /* a batch is a multiple of as many operations, so that all batches do the same work */
 };
-/* Of primitives.c, files.c, ipc.c, ring.c, scaling.c, privileged.c; each ends with a benchmark without a name. */
-extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[], SCALING[], PRIVILEGED[];
+/* Of primitives.c, files.c, ipc.c, ring.c, scaling.c, privileged.c, disk.c; each ends with a benchmark without a name. */
+extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[], SCALING[], PRIVILEGED[], DISK[];
 
 /* authority.c: what the work may do */
 struct authority {
@@ -80,6 +82,21 @@ int authority_option(struct authority *declared, const char *option, const char 
 void take_authority(const struct authority *declared); /* exactly that, and no way back */
 void report_authority(void);                           /* as evidence: what it really is */
 int confine(char **argv);
+
+/* place.c: on what a folder lies, and what of a file is in the page cache */
+struct place {
+    char type[64], source[256];
+    int read_only, in_memory, by_others, limited; /* by others: what it really lies on cannot be seen from here */
+    uint64_t free_bytes, block_bytes;
+};
+struct place place_of(const char *folder);
+void report_place(const struct place *place);
+uint64_t memory_available(void);
+void choose_way_to_see_cache(int fd, uint64_t size); /* on a file of which nothing is dirty */
+const char *way_to_see_cache(void);
+int64_t resident_pages(int fd, uint64_t size); /* -1: nobody can tell */
+void evict(int fd);                           /* what is not dirty */
+void evidence_count(const char *name, int64_t count); /* `unknown` for a negative one */
 
 int smoke(int argc, char **argv); /* smoke.c; -1: the words make no sense */
 void say_labels(void); /* labels.c: more facts, in the form of those of `probe facts` */

@@ -1,0 +1,414 @@
+/* disk.*: a file of blocks is written and read, one after another or in random order.
+
+   Data. Every page of 4 KiB begins with a stamp (seed, number of the page, generation, checksum of the rest), the rest is
+   random: a part of a pool of 16 MiB, which for each block begins elsewhere. So no two pages are equal, nothing can be
+   compressed by what looks back less than the pool is long, and making a block costs a stamp a page. What is read is
+   compared with what must be there, every byte of it, between the timed calls: they alone are on the clock, unless the
+   kernel reads ahead meanwhile.
+
+   The time of a benchmark is that of its calls together; of a policy `end`, with one fsync behind them. */
+#define _GNU_SOURCE
+#include "probe.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define POOL_PAGES 4096u
+#define FILL_BYTES (1u << 20)    /* how the file of a random benchmark is made */
+#define SPAN_BYTES (1u << 20)    /* of a file that is read again */
+#define MOST_BLOCK_BYTES (16u << 20)
+#define MOST_OPERATIONS 65536u
+static const char PREFIX[] = "benchproof-disk-";
+
+enum { OFF = 0, ON = 1, AUTO = 2 };
+enum { SYNC_NONE = 0, SYNC_END = 1, SYNC_EACH = 2 };
+enum { FILLED = 1, REWRITTEN = 2 }; /* generations */
+
+struct stamp { uint64_t seed, page, generation, check; };
+
+static struct {
+    char path[PATH_MAX];
+    struct place place;
+    int fd, look_fd;               /* the second is never O_DIRECT: to look at the cache */
+    int random, direct, compared_in_clock;
+    uint64_t blocks, operations;   /* of the file; that are timed */
+    uint64_t block_of[3];          /* bytes of a block of each generation */
+    unsigned char *pool, *span, *rewritten; /* the last: a bit a block */
+    uint64_t *check_of_pool, *order, *latency_ns;
+    uint64_t began_ns, elapsed_ns, sync_ns, bytes, verified, wrong, first_wrong;
+    int64_t resident_start;
+} D;
+
+/* ---- the data ---- */
+
+static uint64_t mixed(uint64_t x)
+{
+    x += 0x9E3779B97F4A7C15ull;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ull;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBull;
+    return x ^ x >> 31;
+}
+
+static void make_pool(void)
+{
+    uint64_t pages = POOL_PAGES + MOST_BLOCK_BYTES / PAGE, x = S.seed;
+    for (uint64_t page = 0; page < POOL_PAGES; page++) {
+        uint64_t *words = (uint64_t *)(void *)(D.pool + page * PAGE), sum = 0;
+        for (size_t i = sizeof(struct stamp) / 8; i < PAGE / 8; i++) words[i] = mixed(x++), sum = (sum ^ words[i]) * 0x9E3779B97F4A7C15ull;
+        D.check_of_pool[page] = sum;
+    }
+    for (uint64_t page = POOL_PAGES; page < pages; page++) { /* the tail repeats the head: a block may begin anywhere */
+        memcpy(D.pool + page * PAGE, D.pool + (page - POOL_PAGES) * PAGE, PAGE);
+        D.check_of_pool[page] = D.check_of_pool[page - POOL_PAGES];
+    }
+}
+
+/* Where in the pool the pages of the block lie that holds `page`. */
+static uint64_t pool_page(uint64_t page, int generation)
+{
+    uint64_t pages = D.block_of[generation] / PAGE, first = page / pages * pages;
+    return mixed(S.seed ^ first * 2 ^ (uint64_t)generation) % POOL_PAGES + (page - first);
+}
+
+static struct stamp stamp_of(uint64_t page, int generation)
+{
+    uint64_t sum = D.check_of_pool[pool_page(page, generation)];
+    return (struct stamp){ S.seed, page, (uint64_t)generation, mixed(S.seed ^ mixed(page) ^ (uint64_t)generation) ^ sum };
+}
+
+/* The bytes of a block, in the pool itself, with its stamps. */
+static unsigned char *made(uint64_t block, int generation)
+{
+    uint64_t pages = D.block_of[generation] / PAGE;
+    unsigned char *data = D.pool + pool_page(block * pages, generation) * PAGE;
+    for (uint64_t i = 0; i < pages; i++) {
+        struct stamp stamp = stamp_of(block * pages + i, generation);
+        memcpy(data + i * PAGE, &stamp, sizeof stamp);
+    }
+    return data;
+}
+
+/* Word by word: the memcmp of a small C library is a loop over bytes. */
+static int equal(const unsigned char *one, const unsigned char *other, size_t size)
+{
+    uint64_t differs = 0;
+    for (size_t at = 0; at < size; at += 8) {
+        uint64_t a, b;
+        memcpy(&a, one + at, 8), memcpy(&b, other + at, 8);
+        differs |= a ^ b;
+    }
+    return !differs;
+}
+
+static void compare(const unsigned char *data, uint64_t page, int generation)
+{
+    struct stamp stamp = stamp_of(page, generation);
+    const unsigned char *rest = D.pool + pool_page(page, generation) * PAGE + sizeof stamp;
+    if (!memcmp(data, &stamp, sizeof stamp) && equal(data + sizeof stamp, rest, PAGE - sizeof stamp)) { D.verified++; return; }
+    if (!D.wrong++) D.first_wrong = page * PAGE;
+}
+
+static int was_rewritten(uint64_t page)
+{
+    uint64_t block = page / (S.block / PAGE);
+    return D.rewritten && (D.rewritten[block / 8] >> block % 8 & 1);
+}
+
+static void compare_pages(const unsigned char *data, uint64_t page, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) compare(data + i * PAGE, page + i, was_rewritten(page + i) ? REWRITTEN : FILLED);
+}
+
+/* ---- the file ---- */
+
+static _Noreturn void give_up(const char *what) { int error = errno; unlink(D.path); errno = error; unsupported(what); }
+
+static _Noreturn void broken(const char *what)
+{
+    int error = errno;
+    if (error == ENOSPC || error == EDQUOT || error == EFBIG) give_up("no space");
+    unlink(D.path);
+    errno = error;
+    die(what);
+}
+
+/* A probe that was killed left its file; whose lock nobody holds is nobody's. */
+static void remove_leftovers(const char *folder)
+{
+    char path[PATH_MAX];
+    DIR *open_folder = opendir(folder);
+    for (struct dirent *entry; open_folder && (entry = readdir(open_folder));) {
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX))) continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
+        if (fd >= 0) close(fd);
+    }
+    if (open_folder) closedir(open_folder);
+}
+
+static void refuse_full(const char *folder)
+{
+    char reason[512];
+    uint64_t free_bytes = D.place.limited ? D.place.free_bytes : UINT64_MAX, memory = memory_available() / 4 * 3;
+    if (D.place.in_memory && memory < free_bytes) free_bytes = memory;
+    if (S.size <= free_bytes) return;
+    snprintf(reason, sizeof reason, "no space: %" PRIu64 " bytes are asked for in %.200s (%s), %" PRIu64 " are free", S.size, folder, D.place.type, free_bytes);
+    not_applicable(reason);
+}
+
+static void open_file(void)
+{
+    const char *folder = S.dir ? S.dir : ".";
+    D.place = place_of(folder);
+    refuse_full(folder);
+    remove_leftovers(folder);
+    snprintf(D.path, sizeof D.path, "%.3800s/%s%d-%" PRIx64, folder, PREFIX, (int)getpid(), S.seed);
+    D.fd = open(D.path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (D.fd < 0) unsupported(D.path);
+    D.look_fd = open(D.path, O_RDONLY | O_CLOEXEC);
+    if (D.look_fd < 0) broken(D.path);
+    flock(D.fd, LOCK_EX | LOCK_NB);
+}
+
+static void put_block(uint64_t block, int generation)
+{
+    uint64_t bytes = D.block_of[generation];
+    ssize_t put = pwrite(D.fd, made(block, generation), bytes, (off_t)(block * bytes));
+    if (put < 0) broken("write");
+    if ((uint64_t)put != bytes) errno = ENOSPC, give_up("a write was cut short");
+}
+
+/* Some file systems refuse O_DIRECT when a file is opened, others at the first operation; some take it and do not do it,
+   which the cache shows afterwards. */
+static void try_direct(void)
+{
+    if (S.direct == OFF) return;
+    int fd = open(D.path, O_RDWR | O_DIRECT | O_CLOEXEC);
+    int works = fd >= 0 && pwrite(fd, made(0, FILLED), D.block_of[FILLED], 0) == (ssize_t)D.block_of[FILLED];
+    if (!works) {
+        if (errno == ENOSPC || S.direct == ON) give_up(errno == ENOSPC ? "no space" : "O_DIRECT");
+        if (fd >= 0) close(fd);
+        return;
+    }
+    int locked = D.fd;
+    D.fd = dup3(fd, locked, O_CLOEXEC); /* the lock goes with the old file, so it is taken anew */
+    close(fd);
+    flock(D.fd, LOCK_EX | LOCK_NB);
+    D.direct = 1;
+}
+
+static void refuse_nonsense(void)
+{
+    uint64_t blocks = S.block ? S.size / S.block : 0;
+    if (S.block % PAGE || !blocks || S.size % S.block || S.block > MOST_BLOCK_BYTES || S.fixed_iterations > blocks ||
+        !S.fixed_iterations || S.fixed_iterations > MOST_OPERATIONS || S.direct > AUTO || S.sync > SYNC_EACH) {
+        fprintf(stderr, "probe: disk: --block is a multiple of 4096 up to 16 MiB, --size one of --block, --iterations up to 65536 of them\n");
+        exit(64);
+    }
+}
+
+static void *memory(uint64_t bytes)
+{
+    void *found = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (found == MAP_FAILED) unsupported("memory");
+    return found;
+}
+
+/* Each block at most once: the head of a shuffled list of all. */
+static void choose_order(void)
+{
+    uint64_t x = S.seed;
+    for (uint64_t i = 0; i < D.blocks; i++) D.order[i] = i;
+    for (uint64_t i = 0; D.random && i < D.operations; i++) {
+        uint64_t other = i + mixed(x++) % (D.blocks - i), kept = D.order[i];
+        D.order[i] = D.order[other], D.order[other] = kept;
+    }
+    if (PLANTED == REPEAT_OFFSET && D.operations > 1) D.order[1] = D.order[0];
+}
+
+static void begin(int random)
+{
+    refuse_nonsense();
+    D.began_ns = now_ns();
+    D.random = random;
+    D.blocks = S.size / S.block, D.operations = S.fixed_iterations;
+    D.block_of[FILLED] = random && S.size % FILL_BYTES == 0 ? FILL_BYTES : S.block;
+    D.block_of[REWRITTEN] = S.block;
+    D.pool = memory((uint64_t)POOL_PAGES * PAGE + MOST_BLOCK_BYTES);
+    D.check_of_pool = memory((POOL_PAGES + MOST_BLOCK_BYTES / PAGE) * 8);
+    D.span = memory(SPAN_BYTES > S.block ? SPAN_BYTES : S.block);
+    D.order = memory(D.blocks * 8), D.latency_ns = memory(D.operations * 8);
+    make_pool();
+    choose_order();
+    open_file();
+    try_direct();
+    put_block(0, FILLED);
+    if (fsync(D.fd)) broken("fsync");
+    choose_way_to_see_cache(D.look_fd, D.block_of[FILLED]);
+    if (ftruncate(D.fd, 0)) broken("ftruncate");
+}
+
+static void fill(void)
+{
+    for (uint64_t block = 0; block < S.size / D.block_of[FILLED]; block++) put_block(block, FILLED);
+    if (fsync(D.fd)) broken("fsync");
+    for (int i = 0; i < 3 && resident_pages(D.look_fd, S.size); i++) evict(D.look_fd);
+    D.resident_start = resident_pages(D.look_fd, S.size);
+}
+
+/* A reader of a warm cache finds all of it there. */
+static void warm_up(void)
+{
+    for (uint64_t at = 0; at < S.size; at += S.block)
+        if (pread(D.look_fd, D.span, S.block, (off_t)at) != (ssize_t)S.block) broken("read");
+    D.resident_start = resident_pages(D.look_fd, S.size);
+}
+
+static void sequential_write_prepare(void) { begin(0); }
+
+static void random_write_prepare(void)
+{
+    begin(1);
+    D.rewritten = memory(D.blocks / 8 + 1);
+    fill();
+}
+
+static void read_prepare(int random)
+{
+    begin(random);
+    fill();
+    if (S.warm) warm_up();
+    posix_fadvise(D.fd, 0, 0, random ? POSIX_FADV_RANDOM : POSIX_FADV_SEQUENTIAL);
+}
+
+static void sequential_read_prepare(void) { read_prepare(0); }
+static void random_read_prepare(void) { read_prepare(1); }
+
+/* ---- the timed calls ---- */
+
+static void write_batch(uint64_t n)
+{
+    int generation = D.rewritten ? REWRITTEN : FILLED;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t block = D.order[i];
+        unsigned char *data = made(block, PLANTED == STALE_BLOCK && i == n / 2 ? FILLED : generation);
+        int skipped = (PLANTED == SKIP_WORK || PLANTED == LEAVE_HOLE) && i == n / 2;
+        data[PAGE / 2] ^= PLANTED == WRONG_ANSWER && i == n / 2;
+        uint64_t start = now_ns();
+        ssize_t put = skipped ? (ssize_t)S.block : pwrite(D.fd, data, S.block, (off_t)(block * S.block));
+        int error = put < 0 ? errno : 0, lost = S.sync == SYNC_EACH && fsync(D.fd);
+        D.latency_ns[i] = now_ns() - start;
+        data[PAGE / 2] ^= PLANTED == WRONG_ANSWER && i == n / 2;
+        if (error) errno = error, broken("write");
+        S.failures += (uint64_t)put != S.block || lost;
+        D.bytes += (uint64_t)put, D.elapsed_ns += D.latency_ns[i];
+        if (D.rewritten) D.rewritten[block / 8] |= (unsigned char)(1u << block % 8);
+    }
+    uint64_t start = now_ns();
+    if (S.sync == SYNC_END) S.failures += fsync(D.fd) != 0;
+    D.sync_ns = S.sync == SYNC_END ? now_ns() - start : 0;
+    S.own_elapsed_ns = D.elapsed_ns += D.sync_ns;
+}
+
+/* Where the kernel reads ahead, it goes on while we compare: then comparing is on the clock, or it would be given away. */
+static void read_batch(uint64_t n)
+{
+    uint64_t asked = PLANTED == SHORT_READ ? S.block / 2 : S.block, began = now_ns();
+    D.compared_in_clock = !D.random && !D.direct && !S.warm;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t block = D.order[i], start = now_ns();
+        int skipped = PLANTED == SKIP_WORK && i == n / 2;
+        ssize_t got = skipped ? (ssize_t)S.block : pread(D.fd, D.span, asked, (off_t)(block * S.block));
+        D.latency_ns[i] = now_ns() - start;
+        if (got < 0) broken("read");
+        D.span[PAGE / 2] ^= PLANTED == WRONG_ANSWER && i == n / 2;
+        S.failures += (uint64_t)got != S.block;
+        D.bytes += (uint64_t)got, D.elapsed_ns += D.latency_ns[i];
+        compare_pages(D.span, block * (S.block / PAGE), S.block / PAGE);
+    }
+    if (D.compared_in_clock) D.elapsed_ns = now_ns() - began;
+    S.own_elapsed_ns = D.elapsed_ns;
+}
+
+/* ---- evidence ---- */
+
+static void report_latencies(void)
+{
+    say("{\"line\":\"evidence\",\"name\":\"latencies_ns\",\"value\":\"");
+    for (uint64_t i = 0; i < D.operations; i++) say("%s%" PRIu64, i ? " " : "", D.latency_ns[i]);
+    say("\"}\n");
+}
+
+static uint64_t distinct_offsets(void)
+{
+    unsigned char *seen = memory(D.blocks / 8 + 1);
+    uint64_t found = 0;
+    for (uint64_t i = 0; i < D.operations; i++) {
+        uint64_t block = D.order[i];
+        found += !(seen[block / 8] >> block % 8 & 1);
+        seen[block / 8] |= (unsigned char)(1u << block % 8);
+    }
+    return found;
+}
+
+static void finish_common(int64_t resident_end)
+{
+    struct stat status = { 0 };
+    fstat(D.fd, &status);
+    report_place(&D.place);
+    evidence_text("o_direct", D.direct ? "accepted" : S.direct == OFF ? "off" : "refused");
+    evidence_text("cache_seen_by", way_to_see_cache());
+    evidence_count("resident_start", D.resident_start);
+    evidence_count("resident_end", resident_end);
+    evidence("bytes_moved", D.bytes);
+    evidence("distinct_offsets", distinct_offsets());
+    evidence("pages_verified", D.verified);
+    evidence("pages_wrong", D.wrong);
+    if (D.wrong) evidence("first_wrong_at", D.first_wrong);
+    evidence("file_bytes", (uint64_t)status.st_size);
+    evidence("allocated_bytes", (uint64_t)status.st_blocks * 512);
+    evidence_text("compared", D.compared_in_clock ? "in the clock" : "between the timed calls");
+    evidence("sync_ns", D.sync_ns);
+    report_latencies();
+    unlink(D.path);
+    evidence("whole_ns", now_ns() - D.began_ns);
+}
+
+static void read_finish(void) { finish_common(resident_pages(D.look_fd, S.size)); }
+
+/* What was written is read again, from the device where the cache lets go of it. */
+static void write_finish(void)
+{
+    int64_t resident_end = resident_pages(D.look_fd, S.size);
+    if (fsync(D.fd)) broken("fsync");
+    evict(D.look_fd);
+    evidence_count("resident_before_reread", resident_pages(D.look_fd, S.size));
+    for (uint64_t at = 0; at < S.size;) {
+        uint64_t wanted = S.size - at < SPAN_BYTES ? S.size - at : SPAN_BYTES;
+        memset(D.span, 0, wanted);
+        ssize_t got = pread(D.fd, D.span, wanted, (off_t)at);
+        if (got < 0) broken("read");
+        compare_pages(D.span, at / PAGE, wanted / PAGE);
+        at += wanted;
+    }
+    finish_common(resident_end);
+}
+
+const struct benchmark DISK[] = {
+    { "disk.sequential_write", sequential_write_prepare, write_batch, write_finish, 1 },
+    { "disk.random_write", random_write_prepare, write_batch, write_finish, 1 },
+    { "disk.sequential_read", sequential_read_prepare, read_batch, read_finish, 1 },
+    { "disk.random_read", random_read_prepare, read_batch, read_finish, 1 },
+    { 0 },
+};
