@@ -47,13 +47,23 @@ class ProcessInstance(FolderInstance):
     def pids(self) -> tuple[int, ...]:
         """The supervisor and what it supervises."""
         pid = self._program._process.pid
-        return pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        try:
+            return pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            return (pid,)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it works no more, also before its supervisor has noticed."""
+        stats = [Path(f"/proc/{pid}/stat") for pid in self.pids[1:]]
+        states = [path.read_text().rpartition(")")[2].split()[0] for path in stats if path.exists()]
+        return self._program.wait(0) is not None or not set(states) - {"Z"}
 
     def die(self) -> None:
         self._program.stop()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
-        if self._program.wait(0) is not None:
+        if self.ended:
             raise TargetFailed("the instance has ended")
         here = [word.replace(f"{_INSIDE}/", f"{self._folder}/") for word in argv]
         if argv[0] == self.probe:  # its copy may still be open for writing in a child that another thread just forked

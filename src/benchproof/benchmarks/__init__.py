@@ -14,6 +14,7 @@ _LIFECYCLE = "benchproof.benchmarks.lifecycle"
 _PRIVILEGED = "benchproof.benchmarks.privileged"
 _SCALING = "benchproof.benchmarks.scaling"
 _GUEST = "benchproof.benchmarks.guest"
+_RESILIENCE = "benchproof.benchmarks.resilience"
 BENCHMARKS = Table(
     group="benchproof.benchmarks",
     what="benchmark",
@@ -69,10 +70,15 @@ BENCHMARKS = Table(
         "disk.sequential_read": f"{_GUEST}.disk_sequential_read:SequentialRead",
         "disk.random_write": f"{_GUEST}.disk_random_write:RandomWrite",
         "disk.random_read": f"{_GUEST}.disk_random_read:RandomRead",
+        "scale.agents": f"{_RESILIENCE}.scale:Agents",
+        "chaos.kill_guest": f"{_RESILIENCE}.kill_guest:KillGuest",
+        "chaos.pause_guest": f"{_RESILIENCE}.pause_guest:PauseGuest",
+        "chaos.exhaust_memory": f"{_RESILIENCE}.exhaust_memory:ExhaustMemory",
+        "chaos.fill_disk": f"{_RESILIENCE}.fill_disk:FillDisk",
     },
 )
 SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
-    for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged", "guest")
+    for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged", "guest", "resilience")
 }
 SWEEPS: dict[str, dict[str, list[int]]] = {"scaling": {"width": [1, 2, 4, 8]}}  # what a suite asks of each of its own

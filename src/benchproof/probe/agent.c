@@ -309,9 +309,14 @@ static void put_file(int wire, const char *path, const struct buffer *content)
 {
     int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0700);
     if (fd < 0) { send_text(wire, 'E', strerror(errno)); return; }
-    write_all(fd, content->data ? content->data : "", content->size);
-    close(fd);
-    send_text(wire, 'A', "");
+    const char *refusal = NULL; /* a full disk is no reason for the first process to die */
+    for (size_t done = 0; done < content->size && !refusal;) {
+        ssize_t n = write(fd, content->data + done, content->size - done);
+        if (n > 0) done += (size_t)n;
+        else if (n == 0 || errno != EINTR) refusal = strerror(n ? errno : EIO);
+    }
+    if (close(fd) && !refusal) refusal = strerror(errno);
+    send_text(wire, refusal ? 'E' : 'A', refusal ? refusal : "");
 }
 
 static void get_file(int wire, const char *path)
@@ -634,6 +639,8 @@ int self_test(int argc, char **argv)
     if (argc >= 3 && !strcmp(argv[0], "stay")) stay(argv[1], argv + 2);
     if (argc == 1 && !strcmp(argv[0], "settle")) return settle();
     if (argc == 1 && !strcmp(argv[0], "crash")) return raise(SIGSEGV);
+    if (argc == 2 && !strcmp(argv[0], "hoard")) return hoard(strtoull(argv[1], NULL, 10));
+    if (argc == 3 && !strcmp(argv[0], "fill")) return fill_up(argv[1], strtoull(argv[2], NULL, 10));
     if (argc == 2 && !strcmp(argv[0], "flood")) return flood(strtoull(argv[1], NULL, 10));
     return -1;
 }

@@ -31,6 +31,7 @@ _SOURCES = (
     "authority.c",
     "smoke.c",
     "labels.c",
+    "exhaust.c",
     "agent.c",
 )
 _FLAGS = ("-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-pthread")

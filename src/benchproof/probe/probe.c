@@ -20,6 +20,7 @@ static const char USAGE[] =
     "  probe idle                  do nothing for ever, and reap orphans\n"
     "  probe stay FILE ARGV...     run ARGV with its output in FILE, say how it ended, then idle\n"
     "  probe cat [FILE [BYTES]] | save FILE | exit N | crash | hang | flood BYTES    self-tests of a target\n"
+    "  probe hoard BYTES | fill FILE BYTES    take memory, or room on a disk, until no more is given; says how much\n"
     "  (as process 1)              serve framed commands on /dev/ttyS1\n"
     "\n"
     "Output: JSON lines: begin, warmup..., sample..., evidence..., end. The last line counts and checksums\n"

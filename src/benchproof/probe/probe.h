@@ -100,6 +100,8 @@ void evidence_count(const char *name, int64_t count); /* `unknown` for a negativ
 
 int smoke(int argc, char **argv); /* smoke.c; -1: the words make no sense */
 void say_labels(void); /* labels.c: more facts, in the form of those of `probe facts` */
+int hoard(uint64_t bytes); /* exhaust.c */
+int fill_up(const char *path, uint64_t bytes);
 int serve_as_init(void);
 int supervise(int lifeline_fd, char **argv);
 int self_test(int argc, char **argv); /* -1: not a self-test command */
