@@ -67,7 +67,7 @@ def _items(item: Any) -> list[Any]:
     """A suite is its benchmarks, each with what the suite asks of it."""
     if not isinstance(item, str) or item not in SUITES:
         return [item]
-    return [{"name": name} | SWEEPS.get(item, {}) for name in SUITES[item]]
+    return [{"name": name} | SWEEPS.get(item, {}) | SWEEPS.get(name, {}) for name in SUITES[item]]
 
 
 def _benchmarks(item: Any, where: str) -> Iterator[Benchmark]:

@@ -70,6 +70,11 @@ BENCHMARKS = Table(
         "disk.sequential_read": f"{_GUEST}.disk_sequential_read:SequentialRead",
         "disk.random_write": f"{_GUEST}.disk_random_write:RandomWrite",
         "disk.random_read": f"{_GUEST}.disk_random_read:RandomRead",
+        "snapshot.create": f"{_GUEST}.snapshot_create:Create",
+        "snapshot.list": f"{_GUEST}.snapshot_list:List",
+        "snapshot.changes": f"{_GUEST}.snapshot_changes:Changes",
+        "snapshot.revert": f"{_GUEST}.snapshot_revert:Revert",
+        "snapshot.delete": f"{_GUEST}.snapshot_delete:Delete",
         "scale.agents": f"{_RESILIENCE}.scale:Agents",
         "chaos.kill_guest": f"{_RESILIENCE}.kill_guest:KillGuest",
         "chaos.pause_guest": f"{_RESILIENCE}.pause_guest:PauseGuest",
@@ -81,4 +86,7 @@ SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
     for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged", "guest", "resilience")
 }
-SWEEPS: dict[str, dict[str, list[int]]] = {"scaling": {"width": [1, 2, 4, 8]}}  # what a suite asks of each of its own
+SWEEPS: dict[str, dict[str, list[int]]] = {  # what a suite asks of each of its own, or of one of them
+    "scaling": {"width": [1, 2, 4, 8]},
+    **{name: {"files": [10, 100, 500]} for name in SUITES["guest"] if name.startswith("snapshot.")},
+}

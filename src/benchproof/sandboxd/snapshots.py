@@ -76,7 +76,7 @@ class Snapshots:
                 manifest = self._filled(name, draft, clone_system)
                 self._publish(manifest, draft)
             self._log(manifest)
-            return self._described(manifest)
+            return self._described(manifest) | {"store": str(self._store / name)}
 
     def _filled(self, name: str, draft: Path, clone_system: CloneSystem | None) -> Manifest:
         stages, tally, cloner = _Stages(), inventory.Tally(self._workspace.limits), inventory.Cloner()

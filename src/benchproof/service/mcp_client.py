@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from benchproof.errors import NotSupported, TargetFailed
@@ -95,8 +95,16 @@ def session(service: Service, *, transport: Transport = "http", timeout_s: float
     with start_blocking_portal() as portal:
         began_ns = time.monotonic_ns()
         opened = connected(service, transport=transport, timeout_s=timeout_s)
-        with portal.wrap_async_context_manager(_opening(opened)) as client:
-            yield Session(portal, client, timeout_s=timeout_s, opened_ns=time.monotonic_ns() - began_ns)
+        opening = portal.wrap_async_context_manager(_opening(opened))
+        found = Session(portal, opening.__enter__(), timeout_s=timeout_s, opened_ns=time.monotonic_ns() - began_ns)
+        try:
+            yield found
+        except BaseException:  # an error of the caller's goes past the SDK, which would wrap it in groups
+            with suppress(Exception):  # what is told is the first that went wrong
+                opening.__exit__(None, None, None)
+            raise
+        with _told("closing of a session"):
+            opening.__exit__(None, None, None)
 
 
 @asynccontextmanager
