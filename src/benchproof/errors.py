@@ -6,7 +6,9 @@ BenchproofError                 exit status 1: a bad answer
 ├── Interrupted                 128 + signal: the user stopped us; the run can be resumed
 └── InvocationError             ends one invocation without a number; the runner makes it an outcome
     ├── TargetFailed            -> Failed: wrong answer, crash, time-out; the target's fault
-    │   └── StartFailed         -> Failed: it did not even start
+    │   ├── StartFailed         -> Failed: it did not even start
+    │   ├── TimedOut            -> Failed: no end in time
+    │   └── Flooded             -> Failed: more output than is taken
     ├── NotSupported            -> Unsupported: the operation or the means to measure it is missing
     └── LabInvalid              -> Invalid: our own conditions were not good enough to believe the number
 
@@ -59,6 +61,14 @@ class TargetFailed(InvocationError):  # noqa: N818 - named as the outcome that i
 
 class StartFailed(TargetFailed):
     """The system under test did not start."""
+
+
+class TimedOut(TargetFailed):
+    """A command, or an answer, did not come to its end in time."""
+
+
+class Flooded(TargetFailed):
+    """A command printed more than is taken; it was ended."""
 
 
 class NotSupported(InvocationError):  # noqa: N818 - named as the outcome that it becomes

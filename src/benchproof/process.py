@@ -14,12 +14,12 @@ import selectors
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from benchproof.errors import Interrupted, StartFailed, TargetFailed
+from benchproof.errors import Flooded, Interrupted, StartFailed, TimedOut
 from benchproof.model import Completed
 from benchproof.pinning import confined
 
@@ -139,17 +139,22 @@ def run(
     cwd: Path | None = None,
     environment: Mapping[str, str] = ENVIRONMENT,
     cpus: Sequence[int] = (),
+    began: Callable[[Supervised], object] = lambda _: None,
 ) -> Completed:
-    """Run one command to its end. Raises TargetFailed on a time-out or a flood, having ended all that it started."""
+    """Run one command to its end. Raises TimedOut or Flooded, having ended all that it started.
+
+    `began` is told of the program as soon as it runs, so that another thread can stop it.
+    """
     started_ns = time.monotonic_ns()
     with Supervised(
         argv, supervisor=supervisor, stdin=subprocess.PIPE, cwd=cwd, environment=environment, cpus=cpus
     ) as program:
+        began(program)
         stdout, stderr = _exchange(program, stdin, command=argv[0], deadline_s=time.monotonic() + timeout_s)
         status = program.wait(max(0.0, timeout_s - (time.monotonic_ns() - started_ns) / 1e9))
         elapsed_ns = time.monotonic_ns() - started_ns
     if status is None:
-        raise TargetFailed(_late(argv[0], timeout_s))
+        raise TimedOut(_late(argv[0], timeout_s))
     return Completed(exit_status=status, stdout=stdout, stderr=stderr, elapsed_ns=elapsed_ns)
 
 
@@ -170,7 +175,7 @@ def _exchange(program: Supervised, stdin: bytes, *, command: str, deadline_s: fl
         while selector.get_map():
             ready = selector.select(min(_LONGEST_WAIT_S, max(0.0, deadline_s - time.monotonic())))
             if not ready and time.monotonic() >= deadline_s:
-                raise TargetFailed(_late(command, deadline_s - started_s))
+                raise TimedOut(_late(command, deadline_s - started_s))
             for key, _ in ready:
                 if key.fileobj is program.stdin:
                     unsent = _feed(selector, program.stdin, unsent)
@@ -196,7 +201,7 @@ def _drain(selector: selectors.BaseSelector, key: selectors.SelectorKey, output:
     if not chunk:
         selector.unregister(key.fileobj)
     if len(output) > OUTPUT_LIMIT_BYTES:
-        raise TargetFailed(f"'{command}' printed more than {OUTPUT_LIMIT_BYTES >> 20} MiB; it was ended")
+        raise Flooded(f"'{command}' printed more than {OUTPUT_LIMIT_BYTES >> 20} MiB; it was ended")
 
 
 class Tail(threading.Thread):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
-import io
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,8 @@ from typing import Any
 import click
 
 from benchproof import __version__
-from benchproof.errors import BenchproofError, UsageError, one_line
+from benchproof.complaints import complained
+from benchproof.errors import UsageError, one_line
 
 _VERBS = {
     "doctor": "what this machine can measure, and how to get the rest",
@@ -31,8 +28,6 @@ _VERBS = {
     "import": "keep another tool's results as a run",
     "list": "targets, benchmarks, plans, runs",
 }
-_BROKEN_PIPE_STATUS = 141
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 class _Verbs(click.Group):
@@ -83,39 +78,8 @@ def benchproof() -> None:
 
 
 def main() -> None:
-    """The console script: expected errors are one line on stderr, anything else keeps its traceback."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal that knows few letters shows question marks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    try:
-        sys.exit(benchproof.main(standalone_mode=False) or 0)
-    except BenchproofError as error:
-        _complain(str(error))
-        sys.exit(error.exit_status)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(2)
-    except click.ClickException as error:
-        _complain(error.format_message())
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_BROKEN_PIPE_STATUS)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        where = f" '{error.filename}'" if error.filename else ""
-        _complain(
-            f"cannot write{where}: {error.strerror}; make room or name another folder (--home, TMPDIR, XDG_CACHE_HOME)"
-        )
-        sys.exit(1)
-
-
-def _complain(message: str) -> None:
-    click.echo(f"benchproof: {one_line(message)}", err=True)
+    """The console script."""
+    complained(lambda: benchproof.main(standalone_mode=False))
 
 
 def home_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ import time
 import zlib
 from collections.abc import Sequence
 
-from benchproof.errors import TargetFailed
+from benchproof.errors import Flooded, TargetFailed, TimedOut
 from benchproof.model import Completed, Frozen
 
 _MAGIC = b"BPw1"
@@ -27,6 +27,14 @@ _LONGEST_WAIT_S = 86_400.0  # a guest that is silent for a day is dead, whatever
 _FRAME_LIMIT_BYTES = 64 << 10
 _DATA_FRAME_BYTES = 2 << 10  # less than a tty buffers while its reader sleeps
 _OUTPUT_LIMIT_BYTES = 33 << 20  # both streams; the agent itself stops at 16 MiB each
+
+
+class Refused(TargetFailed):
+    """The guest's agent did not do what was asked, and is ready for what comes next."""
+
+
+class _TooMuch(Refused, Flooded):
+    """It ended a command that printed too much."""
 
 
 class Freshness(Frozen, frozen=True):
@@ -105,7 +113,7 @@ class Wire:
             if kind in outputs:
                 outputs[kind] += payload
                 if sum(map(len, outputs.values())) > _OUTPUT_LIMIT_BYTES:
-                    raise TargetFailed(f"the guest sent more than {_OUTPUT_LIMIT_BYTES >> 20} MiB of output")
+                    raise Flooded(f"the guest sent more than {_OUTPUT_LIMIT_BYTES >> 20} MiB of output")
             elif kind == b"X" and len(payload) == 4:
                 elapsed_ns = time.monotonic_ns() - started_ns
                 status = int.from_bytes(payload, "little", signed=True)
@@ -135,7 +143,7 @@ class Wire:
             self._connection.settimeout(_left(deadline_s))
             self._connection.sendall(frame)
         except TimeoutError as error:
-            raise TargetFailed("the guest does not take what is sent to it") from error
+            raise TimedOut("the guest does not take what is sent to it") from error
         except OSError as error:
             raise TargetFailed("the guest is gone") from error
 
@@ -157,7 +165,7 @@ class Wire:
                 self._connection.settimeout(_left(deadline_s))
                 chunk = self._connection.recv(size - len(data))
             except TimeoutError as error:
-                raise TargetFailed("the guest fell silent: no answer in time") from error
+                raise TimedOut("the guest fell silent: no answer in time") from error
             except OSError as error:
                 raise TargetFailed("the guest is gone") from error
             if not chunk:
@@ -175,4 +183,7 @@ def _left(deadline_s: float) -> float:
 
 def _refusal(kind: bytes, payload: bytes) -> TargetFailed:
     words = payload[:200].decode(errors="replace")
-    return TargetFailed(f"the guest refused: {words}" if kind == b"E" else f"the guest answered {kind!r} out of turn")
+    if kind != b"E":
+        return TargetFailed(f"the guest answered {kind!r} out of turn")
+    kind_of = _TooMuch if words.startswith("flood: ") else Refused
+    return kind_of(f"the guest refused: {words}")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from benchproof import process
+from benchproof import beneath, process
 from benchproof.errors import LabInvalid, TargetFailed
 from benchproof.model import Clock, Completed, Facts, Lab
 from benchproof.targets.observed import observe, sections
 from benchproof.targets.settings import Pinned
 
+_FILE_LIMIT_BYTES = 64 << 20
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours is made in it
 
 
 class FolderInstance:
-    """A command runs behind a wrapper that shares one folder with the host; inside, the folder has its own name."""
+    """A command runs behind a wrapper that shares one folder with the host; inside, the folder has its own name.
+
+    What is in the folder may be anything that a command made there: no link in it is followed from outside.
+    """
 
     clock: Clock = "target"
 
@@ -36,44 +39,63 @@ class FolderInstance:
     ) -> None:
         self._lab = lab
         self._folder = folder
-        self._inside = inside
+        self.workspace = inside  # where files are put, as a command sees it
+        self._running: set[process.Supervised] = set()
         self._wrap = wrap  # words before the command
         self._cpus = cpus  # of the host; none: all that we may use
         self._environment = process.ENVIRONMENT | ({"BENCHPROOF_TMPFS": tmpfs} if tmpfs else {})
         self.probe = self.put(lab.probe, "probe")
         self.cat: Sequence[str] = (self.probe, "cat")
 
+    @property
+    def folder(self) -> Path:
+        """The workspace, as the host sees it."""
+        return self._folder
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         return self.run_here([*self._wrap, *argv], stdin=stdin, timeout_s=timeout_s)
 
     def run_here(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         """Run on the host, in the folder; what it says on standard error is kept with the invocation."""
-        supervisor = self._lab.probe
-        done = process.run(
-            argv,
-            supervisor=supervisor,
-            stdin=stdin,
-            timeout_s=timeout_s,
-            cwd=self._folder,
-            environment=self._environment,
-            cpus=self._cpus,
-        )
+        running: list[process.Supervised] = []
+
+        def began(program: process.Supervised) -> None:
+            running.append(program)
+            self._running.add(program)
+
+        try:
+            done = process.run(
+                argv,
+                supervisor=self._lab.probe,
+                stdin=stdin,
+                timeout_s=timeout_s,
+                cwd=self._folder,
+                environment=self._environment,
+                cpus=self._cpus,
+                began=began,
+            )
+        finally:
+            self._running.difference_update(running)
         if done.stderr:
             self._lab.log("stderr", done.stderr)
         return done
 
+    def abort(self) -> None:
+        """End the commands that run, from another thread: they end as if they had been killed."""
+        for program in tuple(self._running):
+            program.stop()
+
     def put(self, source: Path, name: str) -> str:
-        shutil.copyfile(source, self._folder / name)
-        (self._folder / name).chmod(0o755)
-        return f"{self._inside}/{name}"
+        beneath.write(self._folder, PurePosixPath(name), source.read_bytes(), mode=0o755)
+        return f"{self.workspace}/{name}"
 
     def get(self, path: str) -> bytes:
         """Of the shared folder alone: the rest of a sandbox is not the host's to read."""
         inside = PurePosixPath(path)
-        if not inside.is_relative_to(self._inside) or ".." in inside.parts:
-            raise TargetFailed(f"cannot read '{path}': expected a file in {self._inside}")
+        if not inside.is_relative_to(self.workspace) or ".." in inside.parts:
+            raise TargetFailed(f"cannot read '{path}': expected a file in {self.workspace}")
         try:
-            return (self._folder / inside.relative_to(self._inside)).read_bytes()
+            return beneath.read(self._folder, inside.relative_to(self.workspace), limit_bytes=_FILE_LIMIT_BYTES)
         except OSError as error:
             raise TargetFailed(f"cannot read '{path}': {error.strerror}") from error
 

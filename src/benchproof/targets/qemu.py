@@ -14,12 +14,13 @@ from typing import Literal
 import msgspec
 
 from benchproof import probe
-from benchproof.errors import LabInvalid, NotSupported, UsageError
+from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
 from benchproof.footprint import disk_bytes, footprint
 from benchproof.guest import disk, exact, initramfs, kernels, modules, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
 from benchproof.guest.hardware import emulator_version
+from benchproof.guest.wire import Refused
 from benchproof.model import Clock, Completed, Facts, Footprint, Lab
 from benchproof.quantities import Duration
 from benchproof.targets.consoles import Log, heard
@@ -44,6 +45,7 @@ class _GuestInstance:
         self._guest = guest
         self._ram = ram  # the file that its memory began as
         self._chain = chain  # what its disk consists of
+        self._lost = ""  # why no command can be run any more
 
     @property
     def phases(self) -> Mapping[str, int]:
@@ -51,10 +53,27 @@ class _GuestInstance:
         return self._guest.phases
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
-        return self._guest.wire.run(argv, stdin=stdin, timeout_s=timeout_s)
+        if self._lost:
+            raise TargetFailed(f"the guest is of no use any more: {self._lost}")
+        try:
+            return self._guest.wire.run(argv, stdin=stdin, timeout_s=timeout_s)
+        except Refused:  # the guest is well, it said so
+            raise
+        except TargetFailed as error:  # whatever came next on the wire would be of this command
+            self._lost = str(error)
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Of the root of its processes."""
+        return self._guest.program.pid
+
+    def abort(self) -> None:
+        """End the guest from another thread: what is asked of it meanwhile fails."""
+        self._guest.program.stop()
 
     def put(self, source: Path, name: str) -> str:
-        path = f"{self._workspace}/{name}"
+        path = f"{self.workspace}/{name}"
         self._guest.wire.put(path, source.read_bytes(), timeout_s=_PUT_TIMEOUT_S)
         return path
 
@@ -62,7 +81,7 @@ class _GuestInstance:
         return self._guest.wire.get(path, timeout_s=_PUT_TIMEOUT_S)
 
     @cached_property
-    def _workspace(self) -> str:
+    def workspace(self) -> str:
         """Where files are put: on the disk if it holds a file system, else in memory."""
         if self._chain.own and f" {disk.FOLDER} ".encode() in self.get("/proc/mounts"):
             return disk.FOLDER

@@ -95,6 +95,17 @@ class Sandbox(BundleInstance):
             raise StartFailed(f"the image '{image}' is damaged: {error}") from error
         self.begin("restore", f"--image-path={image}")
 
+    @property
+    def pid(self) -> int | None:
+        """Of the root of its processes; None where it was ended."""
+        return self._stay.pid if self._stay else None
+
+    def abort(self) -> None:
+        """End the sandbox from another thread: a command that runs in it ends as if it had been killed."""
+        if stay := self._stay:
+            stay.stop()
+        super().abort()
+
     def close(self) -> None:
         """End the sandbox and all in it."""
         self._stay = None

@@ -1,0 +1,23 @@
+"""Where the time of one request went: stages one after another, on the host's monotonic clock."""
+
+from __future__ import annotations
+
+import time
+
+
+class Stages:
+    """A clock with laps. `total` is from its making to the last lap."""
+
+    def __init__(self) -> None:
+        self._began_ns = self._last_ns = time.monotonic_ns()
+        self._laps: dict[str, int] = {}
+
+    def lap(self, name: str) -> None:
+        """What has passed since the lap before belongs to `name`."""
+        now_ns = time.monotonic_ns()
+        self._laps[name] = self._laps.get(name, 0) + now_ns - self._last_ns
+        self._last_ns = now_ns
+
+    def done(self) -> dict[str, int]:
+        """All laps, and their sum, in ns."""
+        return {**self._laps, "total": self._last_ns - self._began_ns}
