@@ -325,6 +325,20 @@ class Served(Protocol):
         """The one that `start` uses, ready; started at first use and kept until the run ends. Raises StartFailed."""
 
 
+@runtime_checkable
+class Networked(Protocol):
+    """An instance that says where it finds the host: for what is measured over a network."""
+
+    host_address: str  # by which it reaches what listens on the host's 127.0.0.1; empty: it does not
+
+
+@runtime_checkable
+class Housed(Protocol):
+    """A target that says in which room it is started: for a benchmark that starts something on the host beside it."""
+
+    lab: Lab
+
+
 class Benchmark(Protocol):
     """A question, and the oracle that knows its answer. The fields of an implementation are its parameters."""
 

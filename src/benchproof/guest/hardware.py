@@ -22,6 +22,7 @@ from benchproof.model import Frozen
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 OVERSUBSCRIBED = "oversubscribed: functional only"
 NETWORK = "network"  # as QEMU's monitor calls it
+HOST_ADDRESS = "10.0.2.2"  # by which a guest with an open network reaches the host's 127.0.0.1
 CARD = "/sys/class/net/eth0/address"  # in the guest
 _CARD = f"virtio-net-pci,netdev={NETWORK}"
 # One nanosecond of guest time is one guest instruction; idle time is skipped. Nothing in the machine is random, and

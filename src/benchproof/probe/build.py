@@ -30,6 +30,9 @@ _SOURCES = (
     "disk.c",
     "authority.c",
     "smoke.c",
+    "http.h",
+    "http.c",
+    "http_tls.c",
     "labels.c",
     "exhaust.c",
     "agent.c",
@@ -37,6 +40,8 @@ _SOURCES = (
 _FLAGS = ("-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-pthread")
 _MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243}  # architecture -> e_machine of an ELF header
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}  # where Debian's word for it is another
+_TLS = ("mbedtls", "mbedx509", "mbedcrypto")  # in the order in which they are linked
+_TLS_MISSING = "apt-get install gcc libc6-dev libmbedtls-dev"
 _BUILD_TIMEOUT_S = 300.0  # `zig cc` builds its C library first
 
 
@@ -47,16 +52,30 @@ class Probe(Frozen, frozen=True):
     facts: dict[str, str]
 
 
-def build(cache: Path, *, architecture: str = platform.machine(), defines: Sequence[str] = ()) -> Probe:
+def build_with_tls(cache: Path) -> Probe:
+    """The probe for this host that also speaks TLS: larger, so not the usual one. Raises NotSupported."""
+    try:
+        return build(cache, defines=("WITH_TLS",), libraries=_TLS)
+    except NotSupported as error:
+        raise NotSupported(f"https needs a probe with TLS: {error.reason}", missing=_TLS_MISSING) from error
+
+
+def build(
+    cache: Path,
+    *,
+    architecture: str = platform.machine(),
+    defines: Sequence[str] = (),
+    libraries: Sequence[str] = (),
+) -> Probe:
     """The probe for `architecture` (as `uname -m` says it), built with the first compiler that can.
 
     Raises NotSupported with each compiler's own words if none can. Source: the files beside this module.
     """
     failures = []
-    for compiler in _compilers(architecture):
+    for compiler in _compilers(architecture, musl=not libraries):
         flags = [*_FLAGS, *(f"-D{define}" for define in defines)]
         try:
-            built = _build_with(compiler, flags, cache)
+            built = _build_with(compiler, flags, cache, libraries)
         except subprocess.SubprocessError as error:
             words = getattr(error, "stderr", b"") or str(error).encode()
             failures.append(f"{' '.join(compiler[:3])}: {words.decode(errors='replace').strip().splitlines()[0][:200]}")
@@ -84,8 +103,8 @@ def _way_to_get(architecture: str) -> str:
     return f"apt-get install {gcc} {library}, or pip install ziglang"
 
 
-def _compilers(architecture: str) -> Iterator[list[str]]:
-    """Smallest result first: a static musl program starts faster than one with glibc.
+def _compilers(architecture: str, *, musl: bool) -> Iterator[list[str]]:
+    """Smallest result first: a static musl program starts faster than one with glibc. Debian's libraries need glibc.
 
     BENCHPROOF_CC names the one for this host; that for another architecture is found by its name.
     """
@@ -95,9 +114,9 @@ def _compilers(architecture: str) -> Iterator[list[str]]:
             yield named.split()
         return
     gnu = f"{architecture}-linux-gnu"
-    if native and (musl := shutil.which("musl-gcc")):
+    if native and musl and (found := shutil.which("musl-gcc")):
         # musl comes without the kernel's headers; those of the machine are searched last
-        yield [musl, "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{gnu}"]
+        yield [found, "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{gnu}"]
     for name in ("cc", "gcc", "clang") if native else (f"{gnu}-gcc",):
         if path := shutil.which(name):
             yield [path]
@@ -111,22 +130,23 @@ def _zig() -> list[str]:
     return [sys.executable, "-m", "ziglang"] if importlib.util.find_spec("ziglang") else []
 
 
-def _build_with(compiler: list[str], flags: list[str], cache: Path) -> Probe:
+def _build_with(compiler: list[str], flags: list[str], cache: Path, libraries: Sequence[str]) -> Probe:
     command = [*compiler, *flags]
+    linked = [f"-l{library}" for library in libraries]
     sources = {name: (_HERE / name).read_bytes() for name in _SOURCES}
     version = _run([*compiler, "--version"]).stdout.decode(errors="replace")  # of `zig cc`, not of `zig`
     version = version.splitlines()[0] if version.strip() else "unknown"
     source_hash = hashlib.sha256(b"".join(sources.values())).hexdigest()
-    key = hashlib.sha256("\0".join([source_hash, version, *command]).encode()).hexdigest()
+    key = hashlib.sha256("\0".join([source_hash, version, *command, *linked]).encode()).hexdigest()
     path = cache / "probes" / key / "probe"
-    binary_hash = _trusted(path) or _compile(command, sources, path)
+    binary_hash = _trusted(path) or _compile(command, sources, path, linked)
     return Probe(
         path=path,
         facts={
             "source_sha256": source_hash,
             "binary_sha256": binary_hash,
             "compiler": version,
-            "command": " ".join(command),
+            "command": " ".join([*command, *linked]),
         },
     )
 
@@ -140,13 +160,13 @@ def _trusted(path: Path) -> str:
         return ""
 
 
-def _compile(command: list[str], sources: dict[str, bytes], path: Path) -> str:
+def _compile(command: list[str], sources: dict[str, bytes], path: Path, linked: list[str]) -> str:
     """Returns the hash of what was built."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         for name, text in sources.items():
             (Path(folder) / name).write_bytes(text)
-        _run([*command, "-o", "probe", *(name for name in _SOURCES if name.endswith(".c"))], cwd=folder)
+        _run([*command, "-o", "probe", *(name for name in _SOURCES if name.endswith(".c")), *linked], cwd=folder)
         built = hashlib.sha256((Path(folder) / "probe").read_bytes()).hexdigest()
         (Path(folder) / "sha256").write_text(built)
         for name in ("probe", "sha256"):  # two builds at once both end with whole files

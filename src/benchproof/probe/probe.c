@@ -10,6 +10,9 @@ static const char USAGE[] =
     "                   [--block BYTES] [--seed N] [--direct 0|1|2] [--sync 0|1|2] [--warm 0|1]    disk.*: off, on, if possible; no\n"
     "                   fsync, one at the end, one after each write; read what was read before\n"
     "  probe smoke WORD NAME...    tier 0: does this system do what is to be timed? WORD comes back in the evidence\n"
+    "  probe http URL --size BYTES --sha256 HEX [--requests N] [--connections N] [--rate N] [--store 1] [--proxy URL]\n"
+    "                   [--address IP] [--ca FILE] [--mark 'NAME: VALUE'] [--timeout-ns NS] [--budget-ns NS]\n"
+    "                              ask for one known body; --rate a second, whether answered or not: an open loop\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
     "  probe list                  the names that `bench` knows\n"
@@ -72,6 +75,7 @@ void say(const char *format, ...)
 }
 
 void forget_output(void) { out.used = 0; }
+uint32_t sum_of_output(void) { return crc32_of(0, out.text, out.used); }
 void print_output(void) { write_all(1, out.text, out.used), forget_output(); }
 
 void seal_output(int smokes)
@@ -480,6 +484,7 @@ int main(int argc, char **argv)
     const char *command = argc > 1 ? argv[1] : "";
     if (!strcmp(command, "supervise") && argc > 3) return supervise((int)number("FD", argv[2]), argv + 3);
     if (!strcmp(command, "confine") && argc > 2) return confine(argv + 2);
+    if (!strcmp(command, "http") && http(argc - 2, argv + 2) == 0) return 0;
     if (!strcmp(command, "smoke") && smoke(argc - 2, argv + 2) == 0) return 0;
     if (!strcmp(command, "facts")) return facts();
     if (!strcmp(command, "symbols")) return symbols();

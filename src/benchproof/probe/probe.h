@@ -17,6 +17,7 @@ enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_
        LEAVE_HOLE = 60, STALE_BLOCK = 61, SHORT_READ = 62, REPEAT_OFFSET = 63, KEEP_CACHE = 64, CACHE_LIE = 65 /* disk.c, place.c */ };
 
 uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
+void sha256(const unsigned char *data, size_t size, unsigned char digest[32]);
 _Noreturn void die(const char *what); /* prints `what` and errno on stderr, exit status 70 */
 void write_all(int fd, const void *data, size_t size);
 
@@ -53,6 +54,7 @@ _Noreturn void unsupported(const char *reason); /* ends the program: the system 
 void say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a line of output; printed when all is over */
 void forget_output(void);        /* what was said and is not printed yet */
 void print_output(void);
+uint32_t sum_of_output(void);    /* CRC-32 of what was said and is not printed yet */
 void seal_output(int smokes);    /* the last line of tier 0, which counts and checksums; then print it */
 void first_line_with(const char *path, const char *key, char *value, size_t size); /* what stands behind `key`, or nothing */
 _Noreturn void not_applicable(const char *reason); /* the same, where nothing is lacking */
@@ -98,6 +100,7 @@ int64_t resident_pages(int fd, uint64_t size); /* -1: nobody can tell */
 void evict(int fd);                           /* what is not dirty */
 void evidence_count(const char *name, int64_t count); /* `unknown` for a negative one */
 
+int http(int argc, char **argv); /* http.c; -1: the words make no sense */
 int smoke(int argc, char **argv); /* smoke.c; -1: the words make no sense */
 void say_labels(void); /* labels.c: more facts, in the form of those of `probe facts` */
 int hoard(uint64_t bytes); /* exhaust.c */

@@ -423,7 +423,7 @@ static void absorb(uint32_t state[8], const unsigned char block[64])
     state[0] += a, state[1] += b, state[2] += c, state[3] += d, state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
-static void sha256(const unsigned char *data, size_t size, unsigned char digest[32])
+void sha256(const unsigned char *data, size_t size, unsigned char digest[32])
 {
     uint32_t state[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
     unsigned char last[128] = { 0 };

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchproof.model import Facts, Lab
-from benchproof.targets.host import FolderInstance, confined, shared_folder, with_authority
+from benchproof.targets.host import LOOPBACK, FolderInstance, confined, shared_folder, with_authority
 from benchproof.targets.observed import observe, sections, tool_version
 from benchproof.targets.settings import Pinned
 
@@ -57,7 +57,12 @@ class Bwrap:
             inner = confined("/work/probe", seccomp=self.settings.seccomp)
             words = ["bwrap", *_OPTIONS, *network, *self._wrap(folder), *inner]
             yield FolderInstance(
-                lab=self.lab, folder=folder, inside="/work", wrap=words, cpus=self.settings.cpu_numbers
+                lab=self.lab,
+                folder=folder,
+                inside="/work",
+                wrap=words,
+                cpus=self.settings.cpu_numbers,
+                host_address=LOOPBACK if network else "",
             )
 
     def _wrap(self, folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ from benchproof.targets.observed import observe, sections
 from benchproof.targets.settings import Pinned
 
 _FILE_LIMIT_BYTES = 64 << 20
+LOOPBACK = "127.0.0.1"
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours is made in it
 
 
@@ -36,12 +37,14 @@ class FolderInstance:
         wrap: Sequence[str] = (),
         tmpfs: str = "",
         cpus: Sequence[int] = (),
+        host_address: str = "",
     ) -> None:
         self._lab = lab
         self._folder = folder
         self.workspace = inside  # where files are put, as a command sees it
         self._running: set[process.Supervised] = set()
         self._wrap = wrap  # words before the command
+        self.host_address = host_address  # see Networked
         self._cpus = cpus  # of the host; none: all that we may use
         self._environment = process.ENVIRONMENT | ({"BENCHPROOF_TMPFS": tmpfs} if tmpfs else {})
         self.probe = self.put(lab.probe, "probe")
@@ -168,4 +171,5 @@ class Host:
                 wrap=wrap,
                 tmpfs=tmpfs,
                 cpus=self.settings.cpu_numbers,
+                host_address=LOOPBACK if self.settings.network == "host" else "",
             )

@@ -21,6 +21,7 @@ from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
 from benchproof.guest.hardware import emulator_version
 from benchproof.guest.wire import Refused
+from benchproof.guest.hardware import HOST_ADDRESS, emulator_version
 from benchproof.model import Clock, Completed, Facts, Footprint, Lab
 from benchproof.quantities import Duration
 from benchproof.targets.consoles import Log, heard
@@ -46,6 +47,7 @@ class _GuestInstance:
         self._ram = ram  # the file that its memory began as
         self._chain = chain  # what its disk consists of
         self._lost = ""  # why no command can be run any more
+        self.host_address = HOST_ADDRESS if target.machine.open_network else ""
 
     @property
     def phases(self) -> Mapping[str, int]:

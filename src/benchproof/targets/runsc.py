@@ -20,7 +20,7 @@ from benchproof import process
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
 from benchproof.footprint import disk_bytes, footprint
 from benchproof.model import Completed, Footprint, Frozen, Lab
-from benchproof.targets.host import FolderInstance, shared_folder
+from benchproof.targets.host import LOOPBACK, FolderInstance, shared_folder
 
 HOST_NETWORK = "--network=host"
 _RUNSC_FAILED = 128  # as its exit status; a command may have the same
@@ -39,7 +39,8 @@ class BundleInstance(FolderInstance):
         self._own_network = HOST_NETWORK not in command
         for name in (_WORK, "bundle/rootfs", "state"):
             (home / name).mkdir(parents=True)
-        super().__init__(lab=lab, folder=home / _WORK, inside="/work", cpus=cpus)
+        address = "" if self._own_network else LOOPBACK
+        super().__init__(lab=lab, folder=home / _WORK, inside="/work", cpus=cpus, host_address=address)
 
     def bundle(self, argv: Sequence[str]) -> str:
         """Write the bundle for a command; returns the option that names it."""

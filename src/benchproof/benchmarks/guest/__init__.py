@@ -1,1 +1,1 @@
-"""What the user of a guest meets inside: its disk, its root file system, the start of its programs."""
+"""What the user of a guest meets inside: its disk, its root file system, programs that start, services it asks."""
