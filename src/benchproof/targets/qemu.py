@@ -19,9 +19,8 @@ from benchproof.footprint import disk_bytes, footprint
 from benchproof.guest import disk, exact, initramfs, kernels, modules, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
-from benchproof.guest.hardware import emulator_version
-from benchproof.guest.wire import Refused
 from benchproof.guest.hardware import HOST_ADDRESS, emulator_version
+from benchproof.guest.wire import Refused
 from benchproof.model import Clock, Completed, Facts, Footprint, Lab
 from benchproof.quantities import Duration
 from benchproof.targets.consoles import Log, heard
