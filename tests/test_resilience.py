@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,10 +15,10 @@ import pytest
 
 from benchproof import cgroups, outcomes
 from benchproof.benchmarks import BENCHMARKS, SUITES
-from benchproof.benchmarks.resilience import events, figures, invariants, own
+from benchproof.benchmarks.resilience import events, figures, invariants, own, snapshot_under_write
 from benchproof.benchmarks.resilience.events import Event, Journal
 from benchproof.errors import InvocationError, NotSupported, TargetFailed
-from benchproof.model import Completed, Failed, Observation, Outcome, Passed, Target, Unsupported
+from benchproof.model import Completed, Failed, Lab, Observation, Outcome, Passed, Target, Unsupported
 from benchproof.quantities import Duration, Share, Size
 from benchproof.targets import KINDS
 from conftest import lab_in, why_unusable
@@ -25,13 +27,14 @@ from processes import Processes, ProcessImage, ProcessInstance
 CHAOS = ("chaos.kill_guest", "chaos.pause_guest", "chaos.exhaust_memory", "chaos.fill_disk")
 TINY: dict[str, dict[str, Any]] = {
     "scale.agents": {"agents": 3, "rounds": 2},
+    "soak.agents": {"agents": 2, "lifetime": 2, "duration": Duration(1)},
     "chaos.pause_guest": {"pause": Duration(0.2)},
     "chaos.exhaust_memory": {"limit": Size(64 << 20)},
 }
 
 
 def tiny(name: str, **parameters: Any) -> Any:
-    given = {} if name.startswith("scale") else {"agents": 2, "rounds": 2}
+    given = {} if not name.startswith("chaos") else {"agents": 2, "rounds": 2}
     return BENCHMARKS.load(name)(**(given | TINY.get(name, {}) | parameters))
 
 
@@ -484,6 +487,173 @@ def test_only_our_own_processes_are_harmed(host_probe):
         held.signal(9)  # the number may be another's by now, the descriptor is not
 
 
+# ---- frozen while it is written to ----
+
+
+class Locked(ProcessInstance):
+    """One request after another, as a service serves them."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        with self._target.lock:
+            return super().run(argv, stdin=stdin, timeout_s=timeout_s)
+
+    def put(self, source: Path, name: str) -> str:
+        with self._target.lock:
+            return super().put(source, name)
+
+    def freeze(self) -> ProcessImage:
+        with self._target.lock:
+            image = super().freeze()
+            self._target.spoil(image.folder)
+            return image
+
+
+class Service(Processes):
+    """Serves; `spoil` is given each image before anybody has it."""
+
+    def __init__(self, lab: Lab, spoil: Callable[[Path], object] = lambda _: None) -> None:
+        super().__init__(lab)
+        self.lock = threading.RLock()
+        self.spoil = spoil
+
+    @contextlib.contextmanager
+    def started(self, content: Any) -> Iterator[ProcessInstance]:
+        with super().started(content) as instance:
+            instance.__class__ = Locked
+            yield instance
+
+    def serve(self) -> Any:
+        raise NotSupported("not asked here")
+
+    service = serve
+
+
+@pytest.fixture(scope="module")
+def under_write(host_probe, tmp_path_factory) -> Observation:
+    target = Service(lab_in(tmp_path_factory.mktemp("written"), host_probe.path))
+    found, observation = seen(tiny("chaos.snapshot_under_write"), target)
+    assert isinstance(found, Passed), found
+    assert observation is not None
+    return observation
+
+
+def test_an_image_made_under_write_holds_what_was_acknowledged_and_nothing_later(under_write):
+    found = events.read(under_write.evidence)
+    (frozen,) = events.of(found, "fault")
+    entries = [each for each in events.of(found, "write") if each.agent == 1 and each.asked.startswith("entry-")]
+    assert any(each.ended_ns < frozen.started_ns for each in entries)
+    assert any(each.started_ns > frozen.ended_ns for each in entries)
+
+
+def tear(folder: Path) -> None:
+    path = max(folder.glob("entry-*"), key=lambda each: int(each.name.partition("-")[2]))
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (tear, "answers are wrong"),
+        (lambda folder: (folder / "entry-0").unlink(), "acknowledged and lost: recall of agent 3"),
+        (lambda folder: (folder / "file-1").write_bytes(b"old"), "answers are wrong"),
+    ],
+)
+def test_an_image_that_is_torn_or_lacks_a_file_is_found(lab, spoil, words):
+    assert words in complaints(tiny("chaos.snapshot_under_write"), Service(lab, spoil))
+
+
+def test_an_image_that_holds_what_was_written_later_is_found(under_write):
+    def all_there(found: list[Event]) -> list[Event]:
+        return [
+            edited(each, status="answered", seen=each.asked) if each.operation == "recall" else each for each in found
+        ]
+
+    found = list(tiny("chaos.snapshot_under_write").verify(changed(under_write, all_there)))
+    assert any("which was written after it was made" in each for each in found), found
+
+
+def test_an_image_with_a_gap_is_found():
+    promised = [f"entry-{n}:digest" for n in range(4)]
+    frozen = Event(0, "fault", 15, 60, "answered", "", "")
+    writes = [Event(1, "write", 10 * n + 1, 10 * n + 9, "answered", each, each) for n, each in enumerate(promised)]
+    looks = [Event(3, "recall", 90, 95, "answered", each, each) for each in (promised[0], promised[3])]
+    found = list(snapshot_under_write._beginning([frozen, *writes, *looks], 3, frozen))
+    assert found == [f"the image holds '{promised[3]}' and not '{promised[1]}', which was written before it"]
+
+
+def test_two_requests_at_once_need_a_service(make):
+    found, _ = seen(tiny("chaos.snapshot_under_write"), make())
+    assert isinstance(found, Unsupported)
+    assert "need a service" in found.reason
+
+
+# ---- soak ----
+
+
+@pytest.fixture(scope="module")
+def soaked(host_probe, tmp_path_factory) -> Observation:
+    target = Processes(lab_in(tmp_path_factory.mktemp("soaked"), host_probe.path))
+    found, observation = seen(tiny("soak.agents"), target)
+    assert isinstance(found, Passed), found
+    assert observation is not None
+    return observation
+
+
+def test_agents_come_and_go_while_it_lasts(soaked):
+    metrics = {each.metric.removeprefix("soak.agents."): each for each in soaked.measurements}
+    assert set(metrics) == {"success", "latency", "throughput", "provision", "drift"}  # too short for growth
+    assert metrics["success"].samples == (1.0,)
+    assert int(soaked.evidence["instances_ended"]) > 3
+
+
+def looked(observation: Observation, *looks: tuple[int, int, int]) -> Observation:
+    evidence = dict(observation.evidence) | {"looks": msgspec.json.encode(looks).decode()}
+    return msgspec.structs.replace(observation, evidence=evidence)
+
+
+def of_an_hour(*, growth_bytes: int) -> list[tuple[int, int, int]]:
+    """Looks of an hour in which memory goes up and down by 8 MiB and grows by so much."""
+    return [(n * 30_000_000_000, 9, (100 << 20) + (n % 3) * (4 << 20) + growth_bytes * n // 120) for n in range(121)]
+
+
+def test_memory_that_grows_is_told_from_memory_that_does_not(soaked):
+    benchmark = tiny("soak.agents")
+    leaking = "; ".join(benchmark.verify(looked(soaked, *of_an_hour(growth_bytes=1 << 30))))
+    flat = "; ".join(benchmark.verify(looked(soaked, *of_an_hour(growth_bytes=0))))
+    assert "memory grows by 10" in leaking
+    assert "memory grows" not in flat
+
+
+def test_processes_that_stay_after_a_soak_are_found(soaked):
+    found = list(tiny("soak.agents").verify(looked(soaked, (0, 3, 1), (1, 4, 1))))
+    assert "there were 3 processes before it and 4 after: some are left behind" in found
+    assert "looks: expected two or more, found 0" in list(tiny("soak.agents").verify(looked(soaked)))
+
+
+SOAK_EDITS: dict[str, tuple[Callable[[list[Event]], list[Event]], str]] = {
+    "one failed": (
+        lambda found: [edited(each, status="failed") if each is found[9] else each for each in found],
+        "success rate of 1 or more",
+    ),
+    "it stopped working": (lambda found: found[:9], "found less than half of it"),
+    "one never worked": (lambda found: [each for each in found if each.agent != 2], "agent 2 did no work"),
+    "files are lost": (lose(1), "operations failed"),
+    "a wrong answer": (edit_of("read", seen="?"), "answers are wrong"),
+}
+
+
+@pytest.mark.parametrize("edit", SOAK_EDITS)
+def test_what_goes_wrong_in_a_soak_is_found(soaked, edit):
+    change, words = SOAK_EDITS[edit]
+    found = list(tiny("soak.agents").verify(changed(soaked, change)))
+    assert any(words in each for each in found), found
+
+
+def test_sandboxes_that_leave_something_in_a_soak_are_found(make):
+    few = tiny("soak.agents", agents=1, lifetime=1000, duration=Duration(0.3))
+    assert "left behind" in complaints(few, make("leaves a file"))
+
+
 # ---- the parts ----
 
 
@@ -525,6 +695,9 @@ def test_a_success_rate_is_told_with_its_interval():
         ("chaos.pause_guest", {"pause": Duration(9), "timeout": Duration(9)}),
         ("chaos.exhaust_memory", {"limit": Size(1)}),
         ("chaos.fill_disk", {"most": Size(1)}),
+        ("chaos.snapshot_under_write", {"writes": 0}),
+        ("soak.agents", {"duration": Duration(0)}),
+        ("soak.agents", {"least_success": Share(2)}),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(name, parameters):

@@ -80,6 +80,8 @@ BENCHMARKS = Table(
         "chaos.pause_guest": f"{_RESILIENCE}.pause_guest:PauseGuest",
         "chaos.exhaust_memory": f"{_RESILIENCE}.exhaust_memory:ExhaustMemory",
         "chaos.fill_disk": f"{_RESILIENCE}.fill_disk:FillDisk",
+        "chaos.snapshot_under_write": f"{_RESILIENCE}.snapshot_under_write:SnapshotUnderWrite",
+        "soak.agents": f"{_RESILIENCE}.soak:Soak",
         "http.requests": f"{_GUEST}.http_requests:Requests",
         "http.download": f"{_GUEST}.http_download:Download",
     },

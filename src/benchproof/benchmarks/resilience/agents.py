@@ -58,9 +58,9 @@ class Agent:
             self.number, operation, word, lambda: self._run(stdin=word.encode()).decode("latin-1")
         )
 
-    def write(self) -> Event:
+    def write(self, name: str = "") -> Event:
         """A file of random content. Until it is acknowledged, nobody knows what it holds."""
-        name, content = f"file-{self._writes % NAMES}", secrets.token_bytes(self.terms.file_bytes)
+        name, content = name or f"file-{self._writes % NAMES}", secrets.token_bytes(self.terms.file_bytes)
         self._writes += 1
         self.kept.pop(name, None)
         with tempfile.TemporaryDirectory(prefix="benchproof-") as folder:
