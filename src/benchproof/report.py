@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from benchproof import envelope, foreign, tier0
-from benchproof.analysis import calibrate, gate, invocations, matrix, profiles, relative, speedup, versus, widths
+from benchproof.analysis import calibrate, gate, hints, invocations, matrix, profiles, relative, speedup, versus, widths
 from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
@@ -100,8 +100,27 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         authorities=_authorities(plan),
         scaling=widths.rows(cases, results, _systems(run, plan)),
     )
-    found = msgspec.structs.replace(found, profiles=tuple(_profiles(run, plan, found)))
+    seen = tuple(_seen(run, plan, found))
+    found = msgspec.structs.replace(
+        found,
+        profiles=tuple(_profiles(run, plan, found)),
+        stages=tuple(hints.breakdowns(seen, hints.rules())),
+        hints=tuple(hints.of(seen, hints.rules())),
+    )
     return msgspec.structs.replace(found, gates=judged(run, found, plan.gates, relative.within(found)))
+
+
+def _seen(run: Run, plan: Plan, found: Report) -> Iterator[hints.Seen]:
+    """Every answer with a figure, and what its invocations left behind."""
+    answers: dict[Asked, tuple[str, str, dict[str, object], dict[str, hints.Figured]]] = {}
+    for row in found.rows:
+        for target, cell in row.cells.items():
+            if cell.status == "passed" and row.unit is not None and target not in plan.exact:
+                asked = invocations.question(row.benchmark, row.parameters), target
+                answer = answers.setdefault(asked, (target, row.benchmark, row.parameters, {}))
+                answer[-1][row.metric] = hints.Figured(cell, row.unit)
+    facts = {target: run.envelopes[key].sections for target, key in run.target_envelopes.items()}
+    yield from hints.seen_in(answers.values(), run.results, facts, plan.references)
 
 
 def _profiles(run: Run, plan: Plan, found: Report) -> Iterator[profiles.Profiles]:

@@ -14,6 +14,7 @@ from benchproof.analysis import invocations, stats
 from benchproof.analysis.cells import Cell, Kind, make_cell, measurements, unlike
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
 from benchproof.analysis.gate import GateVerdict
+from benchproof.analysis.hints import Breakdown, Hint
 from benchproof.analysis.invocations import Asked, Question
 from benchproof.analysis.profiles import Profiles
 from benchproof.analysis.published import Published
@@ -92,6 +93,8 @@ class Report(Frozen, frozen=True):
     smokes: tuple[Smoke, ...] = ()
     published: tuple[Published, ...] = ()  # by others: context, in no ratio
     authorities: dict[str, str] = msgspec.field(default_factory=dict)  # benchmark -> what it may do, if anything
+    stages: tuple[Breakdown, ...] = ()  # of calls whose parts were measured
+    hints: tuple[Hint, ...] = ()  # likely causes, each with what was seen of it
 
 
 def label(blocks: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import doubts, elsewhere, goals, layout, profiles, speeds, tables, verdicts
+from benchproof.reporters import causes, doubts, elsewhere, goals, layout, profiles, speeds, tables, verdicts
 
 
 def render(report: Report) -> str:
@@ -18,6 +18,7 @@ def render(report: Report) -> str:
                 *_head(report),
                 *_smokes(report),
                 *_tables(report),
+                *_causes(report),
                 *_published(report),
                 *_profiles(report),
                 *_scaling(report),
@@ -113,6 +114,19 @@ def _cell(cell: Cell | None, divisor: float, unit: Unit | None) -> str:
         return f"*{text}*"
     ratio = layout.ratio_text(cell.comparison)
     return text + (f"<br>{ratio}" if ratio else "")
+
+
+def _causes(report: Report) -> Iterator[str]:
+    if not causes.is_there(report):
+        return
+    yield f"## {causes.TITLE.capitalize()}"
+    yield ""
+    for name, told in causes.lines(report):
+        yield f"- **{safe(name)}**"
+        yield from (f"  - {safe(line)}" for line in told)
+    yield ""
+    yield causes.LEGEND
+    yield ""
 
 
 def _published(report: Report) -> Iterator[str]:

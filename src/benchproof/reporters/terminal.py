@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Report
-from benchproof.reporters import doubts, elsewhere, goals, grids, layout, profiles, speeds, verdicts
+from benchproof.reporters import causes, doubts, elsewhere, goals, grids, layout, profiles, speeds, verdicts
 from benchproof.reporters.grids import escape
 
 __all__ = ["escape", "gates", "render"]
@@ -33,6 +33,7 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(_published(report))
         for source in elsewhere.sources(report):
             console.print(escape(source), style="dim")
+    _causes(console, report)
     _profiles(console, report)
     if report.scaling:
         console.print("scaling", style="italic")
@@ -75,6 +76,17 @@ def _profiles(console: Console, report: Report) -> None:
             console.print(escape(remark), style="dim")
     if report.profiles:
         console.print(f"{profiles.LEGEND} {profiles.EVERY}", style="dim")
+
+
+def _causes(console: Console, report: Report) -> None:
+    if not causes.is_there(report):
+        return
+    console.print(causes.TITLE, style="italic")
+    for name, told in causes.lines(report):
+        console.print(escape(name))
+        for line in told:
+            console.print(f"  {escape(line)}", style="dim", soft_wrap=True)
+    console.print(causes.LEGEND, style="dim")
 
 
 def _published(report: Report) -> Table:
