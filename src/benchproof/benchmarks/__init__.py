@@ -5,6 +5,8 @@ Those of others stand in the entry point group `benchproof.benchmarks`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchproof.plugins import Table
 
 _SMOKE = "benchproof.benchmarks.smoke"
@@ -13,6 +15,7 @@ _TRANSLATED = "benchproof.benchmarks.translated"
 _LIFECYCLE = "benchproof.benchmarks.lifecycle"
 _PRIVILEGED = "benchproof.benchmarks.privileged"
 _SCALING = "benchproof.benchmarks.scaling"
+_AGENT = "benchproof.benchmarks.agent"
 _GUEST = "benchproof.benchmarks.guest"
 _RESILIENCE = "benchproof.benchmarks.resilience"
 BENCHMARKS = Table(
@@ -66,6 +69,12 @@ BENCHMARKS = Table(
         "boot.phases": f"{_LIFECYCLE}.phases:Phases",
         "scaling.primes": f"{_SCALING}.primes:Primes",
         "scaling.hash": f"{_SCALING}.hash:Hash",
+        "agent.tool_call": f"{_AGENT}.tool_call:ToolCall",
+        "agent.startup": f"{_AGENT}.startup:Startup",
+        "agent.memory": f"{_AGENT}.memory:Memory",
+        "agent.cpu": f"{_AGENT}.cpu:Cpu",
+        "agent.network": f"{_AGENT}.network:Network",
+        "agent.throughput": f"{_AGENT}.throughput:Throughput",
         "disk.sequential_write": f"{_GUEST}.disk_sequential_write:SequentialWrite",
         "disk.sequential_read": f"{_GUEST}.disk_sequential_read:SequentialRead",
         "disk.random_write": f"{_GUEST}.disk_random_write:RandomWrite",
@@ -88,9 +97,20 @@ BENCHMARKS = Table(
 )
 SUITES = {
     tier: tuple(name for name, place in BENCHMARKS.own.items() if place.startswith(f"benchproof.benchmarks.{tier}."))
-    for tier in ("smoke", "primitive", "translated", "lifecycle", "scaling", "privileged", "guest", "resilience")
+    for tier in (
+        "smoke",
+        "primitive",
+        "translated",
+        "lifecycle",
+        "scaling",
+        "privileged",
+        "guest",
+        "resilience",
+        "agent",
+    )
 }
-SWEEPS: dict[str, dict[str, list[int]]] = {  # what a suite asks of each of its own, or of one of them
+SWEEPS: dict[str, dict[str, list[Any]]] = {  # what a suite asks of each of its own, or of one of them
     "scaling": {"width": [1, 2, 4, 8]},
+    "agent.tool_call": {"tool": ["exec", "write_file", "read_file", "list_directory"]},
     **{name: {"files": [10, 100, 500]} for name in SUITES["guest"] if name.startswith("snapshot.")},
 }

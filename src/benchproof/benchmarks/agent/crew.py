@@ -1,0 +1,99 @@
+"""A service or a target with sandboxes in it, at work: whom to look at, and one verified operation after another.
+
+Behind a service the work is calls of tools, each kind in turn; of a target without one, commands in its instances in
+turn. What is looked at are the processes of the service and of the sandboxes, never our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from benchproof.benchmarks.agent import work
+from benchproof.benchmarks.agent.work import TOOLS, Agent
+from benchproof.benchmarks.lifecycle.measured import forkable
+from benchproof.benchmarks.lifecycle.witness import Witness
+from benchproof.errors import NotSupported
+from benchproof.footprint import usage
+from benchproof.model import Footprint, Instance, Served, Target
+from benchproof.service import mcp_client
+
+
+class Crew:
+    """Made by `crew`. `pid`: of the service, where there is one."""
+
+    def __init__(
+        self, target: Target, alive: ExitStack, *, agent: Agent | None, pid: int | None, timeout_s: float
+    ) -> None:
+        self._target = target
+        self._alive = alive
+        self._agent = agent
+        self._pid = pid
+        self._witness = Witness(timeout_s)
+        self._instances: list[Instance] = []
+        self._held: list[int] = []  # processes of the sandboxes
+        self._operations = 0
+
+    def add(self) -> None:
+        """One sandbox more, which has answered; looked at from now on is what it holds before and after that."""
+        instance = self._alive.enter_context(self._target.start())
+        before = _processes(instance)
+        self._witness.ask(instance)
+        after = _processes(instance)
+        self._instances.append(instance)
+        self._held += [pid for pid in before if pid in after] or before
+
+    def operate(self) -> None:
+        """One verified operation. Raises TargetFailed."""
+        if self._agent is not None:
+            self._agent.use(TOOLS[self._operations % len(TOOLS)])
+        else:
+            self._witness.ask(self._instances[self._operations % len(self._instances)])
+        self._operations += 1
+
+    def roots(self) -> tuple[int, ...]:
+        """The processes that all others descend from. Raises NotSupported where there is none to look at."""
+        pids = [*([] if self._pid is None else [self._pid]), *self._held]
+        if not pids:
+            raise NotSupported(
+                "no process of the service or of a sandbox is known here",
+                missing="a service that benchproof starts, or that says which processes a sandbox has",
+            )
+        return tuple(dict.fromkeys(pids))
+
+    def evidence(self) -> dict[str, str]:
+        """What `oracles.answers` reads, and which of the processes that were looked at have ended."""
+        roots = self.roots()
+        alive = usage(roots).processes
+        ended = " ".join(str(pid) for pid in roots if pid not in alive)
+        answers = [self._witness.evidence(), *([work.evidence(self._agent)] if self._agent else [])]
+        return work.joined(*answers) | {"ended": ended or "none", "sandboxes": str(len(self._instances))}
+
+
+def died(evidence: dict[str, str]) -> Iterator[str]:
+    """No process of the service or of a sandbox ended while it worked."""
+    if evidence.get("ended") != "none":
+        yield f"processes ended while they were to work: {evidence.get('ended', 'nobody looked')}"
+
+
+@contextmanager
+def crew(target: Target, command: Sequence[str], *, timeout_s: float) -> Iterator[Crew]:
+    """No sandbox is in it yet; all are ended with it. Raises NotSupported, StartFailed."""
+    service = target.service() if isinstance(target, Served) else None
+    if service is None:
+        forkable(target)
+    with ExitStack() as alive:
+        agent = None
+        if service is not None and service.mcp:
+            session = alive.enter_context(mcp_client.session(service, timeout_s=timeout_s))
+            agent = Agent(session, work.copying(target, command))
+        yield Crew(target, alive, agent=agent, pid=service.pid if service else None, timeout_s=timeout_s)
+
+
+def _processes(instance: Instance) -> list[int]:
+    """Of a sandbox on this host; none where they are not told."""
+    look: Callable[[], Footprint] | None = getattr(instance, "footprint", None)
+    try:
+        return list(look().processes) if look is not None else []
+    except NotSupported:
+        return []
