@@ -8,7 +8,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from benchproof import envelope, foreign, tier0
-from benchproof.analysis import calibrate, gate, hints, invocations, matrix, profiles, relative, speedup, versus, widths
+from benchproof.analysis import (
+    calibrate,
+    degradation,
+    gate,
+    hints,
+    invocations,
+    matrix,
+    profiles,
+    relative,
+    speedup,
+    versus,
+    widths,
+)
 from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
 from benchproof.analysis.matrix import Column, Report
@@ -99,6 +111,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         smokes=tier0.told(run.smokes),
         authorities=_authorities(plan),
         scaling=widths.rows(cases, results, _systems(run, plan)),
+        crowds=degradation.curves(cases, results, _cpus(run)),
     )
     seen = tuple(_seen(run, plan, found))
     found = msgspec.structs.replace(
@@ -260,6 +273,12 @@ def _column(run: Run, plan: Plan, target: str) -> Column:
         exact=target in plan.exact,
         labels=envelope.labels(run.envelopes[keys[1]]) if keys[1] else (),
     )
+
+
+def _cpus(run: Run) -> dict[str, int | None]:
+    """How many CPUs of the host each target shares with the laboratory, as far as that is on record."""
+    facts = {target: run.envelopes[key].sections for target, key in run.target_envelopes.items()}
+    return {name: widths.cpus(each.get("host", {}), each.get("machine", {})).count for name, each in facts.items()}
 
 
 def _systems(run: Run, plan: Plan) -> list[widths.System]:

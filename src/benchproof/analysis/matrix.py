@@ -13,6 +13,7 @@ import msgspec
 from benchproof.analysis import invocations, stats
 from benchproof.analysis.cells import Cell, Kind, make_cell, measurements, unlike
 from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exactly, judge
+from benchproof.analysis.degradation import Curve
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.hints import Breakdown, Hint
 from benchproof.analysis.invocations import Asked, Question
@@ -89,6 +90,7 @@ class Report(Frozen, frozen=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     method: str = METHOD
     scaling: tuple[ScalingRow, ...] = ()  # of workloads that were asked at several widths
+    crowds: tuple[Curve, ...] = ()  # of services that were asked with several numbers of agents
     profiles: tuple[Profiles, ...] = ()  # of targets that are of one matrix
     smokes: tuple[Smoke, ...] = ()
     published: tuple[Published, ...] = ()  # by others: context, in no ratio

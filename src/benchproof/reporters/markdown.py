@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.errors import one_line
 from benchproof.model import Unit
-from benchproof.reporters import causes, doubts, elsewhere, goals, layout, profiles, speeds, tables, verdicts
+from benchproof.reporters import causes, crowds, doubts, elsewhere, goals, layout, profiles, speeds, tables, verdicts
 
 
 def render(report: Report) -> str:
@@ -22,6 +22,7 @@ def render(report: Report) -> str:
                 *_published(report),
                 *_profiles(report),
                 *_scaling(report),
+                *_crowds(report),
                 *_gates(report),
                 *_goals(report),
                 *_correctness(report),
@@ -172,6 +173,22 @@ def _scaling(report: Report) -> Iterator[str]:
     yield speeds.LEGEND
     yield ""
     yield from (f"- {safe(line)}" for row in report.scaling for line in speeds.details(row))
+    yield ""
+
+
+def _crowds(report: Report) -> Iterator[str]:
+    if not report.crowds:
+        return
+    yield "## Agents at once"
+    yield ""
+    yield f"| {' | '.join(crowds.HEAD)} |"
+    yield f"| --- |{' ---: |' * (len(crowds.HEAD) - 1)}"
+    for line in (line for curve in report.crowds for line in crowds.texts(curve)):
+        yield f"| {' | '.join(map(safe, line))} |"
+    yield ""
+    yield from (f"- {safe(words)}" for curve in report.crowds for words in crowds.details(curve))
+    yield ""
+    yield crowds.LEGEND
     yield ""
 
 

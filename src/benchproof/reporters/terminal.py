@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Report
-from benchproof.reporters import causes, doubts, elsewhere, goals, grids, layout, profiles, speeds, verdicts
+from benchproof.reporters import causes, crowds, doubts, elsewhere, goals, grids, layout, profiles, speeds, verdicts
 from benchproof.reporters.grids import escape
 
 __all__ = ["escape", "gates", "render"]
@@ -41,6 +41,7 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(speeds.LEGEND, style="dim")
         for line in (line for row in report.scaling for line in speeds.details(row, short=width < _WIDE)):
             console.print(escape(line), style="dim")
+    _crowds(console, report)
     if report.gates:
         console.print(f"gates: {verdicts.counts(report.gates)}", style="italic")
         console.print(_gates(report))
@@ -107,6 +108,21 @@ def _scaling(report: Report, width: int) -> Table:
     for row in report.scaling:
         table.add_row(*(escape(text) for text in speeds.texts(row, report, short=width < _WIDE)))
     return table
+
+
+def _crowds(console: Console, report: Report) -> None:
+    """Agents at once, where a target was asked with several numbers of them."""
+    if not report.crowds:
+        return
+    table = Table(title="agents at once", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in crowds.HEAD:
+        table.add_column(name, justify="left" if name == crowds.HEAD[0] else "right", overflow="fold")
+    for line in (line for curve in report.crowds for line in crowds.texts(curve)):
+        table.add_row(*map(escape, line))
+    console.print(table)
+    for words in (words for curve in report.crowds for words in crowds.details(curve)):
+        console.print(escape(words))
+    console.print(crowds.LEGEND, style="dim")
 
 
 def _gates(report: Report, *, with_reasons: bool = True) -> Table:

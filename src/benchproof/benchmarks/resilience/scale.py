@@ -15,6 +15,7 @@ from benchproof.benchmarks.resilience.agents import Agent, Crowd, at_once, gathe
 from benchproof.benchmarks.resilience.crowded import Crowded
 from benchproof.benchmarks.resilience.events import Event, Journal, of, read
 from benchproof.model import Definition, Measurement, Observation, Target
+from benchproof.oracles import Evidence
 from benchproof.quantities import Share
 
 _EACH_ROUND = 3  # operations
@@ -64,8 +65,14 @@ class Agents(Crowded, frozen=True):
             at_once(agents, self._rounds)
             memory_bytes = self._end(crowd, agents, began)
         events = journal.events
-        done = figures.sure(figures.right(self._counted(events)), self.due)
-        seen = {"memory_bytes": str(memory_bytes), "agents_alive": str(len(agents)), "success": done}
+        done = figures.right(self._counted(events))
+        seen = {
+            "memory_bytes": str(memory_bytes),
+            "agents_alive": str(len(agents)),
+            "operations_right": str(done),
+            "operations_due": str(self.due),
+            "success": figures.sure(done, self.due),
+        }
         evidence = journal.evidence() | crowd.ledger.evidence() | seen
         return Observation(measurements=self._measurements(events, memory_bytes), evidence=evidence)
 
@@ -76,7 +83,7 @@ class Agents(Crowded, frozen=True):
         yield from invariants.whole(events, wall_ns=oracles.number(evidence, "wall_ns"))
         yield from invariants.never_wrong(events)
         yield from self._together(events, alive)
-        yield from self._succeeded(events)
+        yield from self._succeeded(events, evidence)
         broken = {event.agent for event in self._counted(events) if not event.right}
         yield from invariants.none_failed(event for event in of(events, "end") if event.agent not in broken)
         yield from oracles.equals(evidence, "instances_ended", alive)
@@ -118,9 +125,11 @@ class Agents(Crowded, frozen=True):
         if any(event.started_ns < last_ns for event in ends):
             yield "a sandbox was ended before all work was done: they were not alive together"
 
-    def _succeeded(self, events: Sequence[Event]) -> Iterator[str]:
+    def _succeeded(self, events: Sequence[Event], evidence: Evidence) -> Iterator[str]:
         counted = self._counted(events)
         done = figures.right(counted)
+        yield from oracles.equals(evidence, "operations_right", done)
+        yield from oracles.equals(evidence, "operations_due", self.due)
         if len(counted) > self.due or done < float(self.least_success) * self.due:
             found = figures.sure(done, self.due)
             yield f"expected a success rate of {float(self.least_success):g} or more, found {found}"
