@@ -16,14 +16,17 @@ import pytest
 from benchproof.errors import StoreError, UsageError
 from benchproof.sandboxd import calls, inventory
 from benchproof.sandboxd.snapshots import Snapshots
-from benchproof.sandboxd.workspace import Limits, Workspace
+from benchproof.sandboxd.workspace import Limits, Place, Workspace
 
 
 @pytest.fixture
 def workspace(tmp_path):
     root = tmp_path / "work"
     root.mkdir()
-    return Workspace(root, limits=Limits(file_bytes=1000, listed=20, files=30, bytes=10_000, snapshots=4))
+    return Workspace(
+        Place(root=root, hidden=frozenset({"probe"})),
+        limits=Limits(file_bytes=1000, listed=20, files=30, bytes=10_000, snapshots=4),
+    )
 
 
 @pytest.fixture
@@ -82,6 +85,17 @@ def test_links_that_a_sandbox_made_lead_nowhere(workspace, tmp_path):
     workspace.write("file", b"mine")  # the link is replaced, not followed
     assert (outside / "secret").read_text() == "secret"
     assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+
+
+def test_what_is_the_services_own_is_neither_shown_nor_kept_nor_written(workspace, snapshots):
+    (workspace.root / "probe").write_bytes(b"x" * 20_000)
+    workspace.write("deep/probe", b"mine")
+    assert [each["name"] for each in workspace.entries("")] == ["deep"]
+    assert snapshots.create("first")["files"] == 1
+    assert snapshots.changes("first")["deleted"] == []
+    for act in (workspace.read, lambda path: workspace.write(path, b"x"), lambda path: snapshots.revert("first", path)):
+        with pytest.raises(UsageError, match="the service's own"):
+            act("/work/probe")
 
 
 def test_a_fifo_is_refused_and_not_waited_for(workspace):
@@ -271,7 +285,7 @@ def test_what_cannot_be_in_a_snapshot_is_counted(workspace, snapshots):
 
 def test_a_snapshot_while_files_are_written_is_whole_and_true_to_its_hashes(tmp_path):
     (tmp_path / "work").mkdir()
-    workspace = Workspace(tmp_path / "work")
+    workspace = Workspace(Place(root=tmp_path / "work"))
     for number in range(20):
         workspace.write(f"file-{number}", b"0" * 4096)
     done = threading.Event()

@@ -22,6 +22,7 @@ from benchproof import process
 from benchproof.errors import UsageError
 from benchproof.model import Completed
 from benchproof.sandboxd.tools import Reply, Toolbox
+from benchproof.sandboxd.workspace import Place
 
 
 class Rooms:
@@ -33,15 +34,14 @@ class Rooms:
         self.images: list[str] = []
 
     def run(self, sandbox: str, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
-        return process.run(
-            argv, supervisor=self.supervisor, stdin=stdin, timeout_s=timeout_s, cwd=self.workspace(sandbox)
-        )
+        here = self.workspace(sandbox).root
+        return process.run(argv, supervisor=self.supervisor, stdin=stdin, timeout_s=timeout_s, cwd=here)
 
-    def workspace(self, sandbox: str) -> Path:
+    def workspace(self, sandbox: str) -> Place:
         if not sandbox.isalnum():
             raise UsageError(f"sandbox: expected a name, found '{sandbox}'")
         (self.root / sandbox).mkdir(parents=True, exist_ok=True)
-        return self.root / sandbox
+        return Place(root=self.root / sandbox)
 
     def fork(self, sandbox: str, image: str) -> None:
         self.images.append(image)

@@ -9,7 +9,10 @@ import click
 from benchproof import __version__
 from benchproof.complaints import complained
 
-_VERBS: dict[str, str] = {}  # verb -> module whose `command` it is
+_VERBS = {  # verb -> module whose `command` it is
+    "mcp": "benchproof.sandboxd.mcp_verb",
+    "calls": "benchproof.sandboxd.calls_verb",
+}
 
 
 class _Daemon(click.Group):

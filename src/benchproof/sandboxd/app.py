@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from benchproof import __version__
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Mounted(NamedTuple):
-    """Another ASGI application under `path`, and what has to be open as long as it serves."""
+    """Another ASGI application at `path`, and what has to be open as long as it serves."""
 
     path: str
     app: ASGIApp
@@ -72,7 +72,7 @@ class App:
 
         routes: list[BaseRoute] = [self._route(operation) for operation in api.OPERATIONS]
         routes.append(Route("/openapi.json", self._document, methods=["GET"]))
-        routes += [Mount(mount.path, mount.app) for mount in mounts]
+        routes += [Route(mount.path, mount.app) for mount in mounts]  # not Mount: it redirects to PATH/
         inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unrouted})
         return Guard(inner, self._sandboxes, token=self._token)
 

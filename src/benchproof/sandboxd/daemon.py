@@ -57,8 +57,8 @@ def serve(given: Mapping[str, Any]) -> int:
             sandboxes.backend.prepare()
             _fill(sandboxes, options.pool)
             application = app.App(sandboxes, url=url, token=options.token)
-            with _announced(options.ready, url) as announce:
-                server.serve(application.asgi(_mounts(sandboxes, options)), listener, options.limits, announce)
+            with _announced(options.ready, url) as announce, _tools(sandboxes, options, lab) as mounts:
+                server.serve(application.asgi(mounts), listener, options.limits, announce)
         finally:
             _deaf()
             left = sandboxes.close()
@@ -66,16 +66,23 @@ def serve(given: Mapping[str, Any]) -> int:
     return _LEFT if left else 0
 
 
-def _mounts(sandboxes: Sandboxes, options: Options) -> list[Any]:
-    """Other applications beside the operations: `app.Mounted`."""
-    del sandboxes, options
-    return []
+@contextlib.contextmanager
+def _tools(sandboxes: Sandboxes, options: Options, lab: Lab) -> Iterator[list[Any]]:
+    """The tools over MCP, beside the operations: `app.Mounted`."""
+    from benchproof.sandboxd import app, hosted, mcp_server, tools  # noqa: PLC0415 - as above
+
+    mcp_server.quiet()
+    state = options.state or lab.scratch / "state"
+    with contextlib.closing(tools.Toolbox(hosted.Hosted(sandboxes), state)) as toolbox:
+        sandboxes.on_end = toolbox.forget
+        endpoint = mcp_server.Endpoint(toolbox, loopback=not options.token)
+        yield [app.Mounted("/mcp", endpoint.app, endpoint.run)]
 
 
 def checked(given: Mapping[str, Any]) -> Options:
     """Raises UsageError."""
     host, port = _address(str(given["listen"]))
-    token = _token(Path(given["token_file"])) if given["token_file"] else ""
+    token = token_of(Path(given["token_file"])) if given["token_file"] else ""
     if not token and not _is_loopback(host):
         raise UsageError(f"--listen: '{host}' can be reached from elsewhere: expected a --token-file, or 127.0.0.1")
     limits = Limits(
@@ -110,7 +117,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _token(file: Path) -> str:
+def token_of(file: Path) -> str:
     """The only line of a file that nobody else may read. Raises UsageError."""
     try:
         mode = file.stat().st_mode

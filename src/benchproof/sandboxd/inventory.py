@@ -84,12 +84,12 @@ class Tally:
 def walk(workspace: Workspace, tally: Tally) -> Iterator[Found]:
     """All files and links beneath, folders in no order; what vanishes on the way was never there."""
     with beneath.folder(workspace.root, ()) as top:
-        yield from _walk(top, "", tally)
+        yield from _walk(top, "", tally, hidden=workspace.place.hidden)
 
 
-def _walk(within: int, prefix: str, tally: Tally) -> Iterator[Found]:
+def _walk(within: int, prefix: str, tally: Tally, *, hidden: frozenset[str] = frozenset()) -> Iterator[Found]:
     with os.scandir(within) as scan:
-        entries = list(scan)
+        entries = [entry for entry in scan if entry.name not in hidden]
     for entry in entries:
         try:
             entry.name.encode()

@@ -22,9 +22,8 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
 from benchproof import __version__
-from benchproof.model import Service
 from benchproof.sandboxd.tools import TOOLS, Reply, Toolbox, schema_of
-from benchproof.service.mcp_client import connected
+from benchproof.service.mcp_client import Reached, connected
 
 BODY_BYTES = 8 << 20
 _AT_ONCE = 64  # calls that are in work together; more of them wait
@@ -99,7 +98,7 @@ _DESCRIBED = [
 ]
 
 
-async def relay(service: Service, *, timeout_s: float) -> None:
+async def relay(service: Reached, *, timeout_s: float) -> None:
     """Speak MCP on the standard streams, and hand every call on to the service, until standard input ends."""
     async with connected(service, transport="http", timeout_s=timeout_s) as client:
 

@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class Sandboxes:
         self.limits = limits
         self.began_s = time.monotonic()
         self.requests = 0  # under way; kept by who serves them
+        self.on_end: Callable[[str], object] = lambda _: None  # told of each that is gone, by name
         self._scratch = scratch
         self._lock = threading.Lock()
         self._alive: dict[str, Sandbox | None] = {}  # None: it is being started, or is being ended
@@ -279,6 +280,7 @@ class Sandboxes:
         try:
             ended = sandbox.end()
         finally:
+            self.on_end(name)
             with self._lock:
                 self._alive.pop(name, None)
         if ended.left or ended.complaint:

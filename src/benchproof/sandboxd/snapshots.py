@@ -126,7 +126,7 @@ class Snapshots:
         """Make one file what it was in the snapshot; one that was not there is removed. Raises UsageError."""
         with self._lock:
             manifest, stages = self._manifest(name), _Stages()
-            parts = beneath.parts_of(path, inside=self._workspace.inside)
+            parts = self._workspace.parts_of(path)
             plain = "/".join(parts)
             entry = manifest.entries.get(plain)
             cloner = inventory.Cloner()

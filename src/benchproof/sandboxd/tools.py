@@ -23,7 +23,7 @@ from benchproof.errors import BenchproofError, InvocationError, UsageError
 from benchproof.model import Completed, Frozen
 from benchproof.sandboxd.calls import Calls
 from benchproof.sandboxd.snapshots import Snapshots
-from benchproof.sandboxd.workspace import Limits, Workspace
+from benchproof.sandboxd.workspace import Limits, Place, Workspace
 
 _LONGEST_EXEC_S = 3600.0
 
@@ -34,7 +34,7 @@ class Host(Protocol):
     def run(self, sandbox: str, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         """One command to its end."""
 
-    def workspace(self, sandbox: str) -> Path:
+    def workspace(self, sandbox: str) -> Place:
         """The folder of the host that is its workspace; the sandbox `default` is made when it is first named."""
 
     def fork(self, sandbox: str, image: str) -> object:
@@ -137,11 +137,10 @@ class Reply(NamedTuple):
 class Toolbox:
     """All tools of one daemon. `state`: where snapshots and the record of calls lie."""
 
-    def __init__(self, host: Host, state: Path, *, limits: Limits | None = None, inside: str = "/work") -> None:
+    def __init__(self, host: Host, state: Path, *, limits: Limits | None = None) -> None:
         self._host = host
         self._state = state
         self._limits = limits or Limits()
-        self._inside = inside
         self._lock = threading.Lock()
         self._rooms: dict[str, _Room] = {}
         self.calls = Calls(state)
@@ -174,11 +173,11 @@ class Toolbox:
         name = arguments.get("sandbox", "default")
         if not isinstance(name, str):
             raise UsageError(f"sandbox: expected a name, found {name!r}")
-        root = self._host.workspace(name)
+        place = self._host.workspace(name)
         with self._lock:
             room = self._rooms.get(name)
-            if room is None or room.workspace.root != root:
-                workspace = Workspace(root, inside=self._inside, limits=self._limits)
+            if room is None or room.workspace.place != place:
+                workspace = Workspace(place, limits=self._limits)
                 store = self._state / "snapshots" / name
                 room = _Room(name, self._host, workspace, Snapshots(workspace, store, owner=name))
                 self._rooms[name] = room
@@ -190,6 +189,11 @@ class Toolbox:
             room = self._rooms.pop(sandbox, None)
         if room is not None:
             room.snapshots.delete_all()
+
+    @property
+    def sandboxes(self) -> tuple[str, ...]:
+        """Those that a tool was called for."""
+        return tuple(self._rooms)
 
     def close(self) -> None:
         """No call comes afterwards."""

@@ -26,13 +26,29 @@ class Limits(Frozen, frozen=True, kw_only=True):
     snapshots: int = 64
 
 
-class Workspace:
-    """`inside`: what the sandbox calls the folder."""
+class Place(Frozen, frozen=True, kw_only=True):
+    """Where a workspace is. `inside`: what the sandbox calls the folder; `hidden`: names in it that are not its own."""
 
-    def __init__(self, root: Path, *, inside: str = "/work", limits: Limits | None = None) -> None:
-        self.root = root
-        self.inside = inside
+    root: Path
+    inside: str = "/work"
+    hidden: frozenset[str] = frozenset()
+
+
+class Workspace:
+    """What a client does to the folder of a place."""
+
+    def __init__(self, place: Place, *, limits: Limits | None = None) -> None:
+        self.place = place
+        self.root = place.root
+        self.inside = place.inside
         self.limits = limits or Limits()
+
+    def parts_of(self, path: str) -> tuple[str, ...]:
+        """The parts of a path as a client writes it. Raises UsageError."""
+        parts = beneath.parts_of(path, inside=self.inside)
+        if parts and parts[0] in self.place.hidden:
+            raise UsageError(f"'{path}' is the service's own; choose another name")
+        return parts
 
     def read(self, path: str) -> bytes:
         """The content of a plain file. Raises UsageError."""
@@ -61,18 +77,18 @@ class Workspace:
 
     def entries(self, path: str) -> list[dict[str, Any]]:
         """What a folder holds, by name. Raises UsageError."""
-        parts = beneath.parts_of(path, inside=self.inside)
+        parts = self.parts_of(path)
         with beneath.folder(self.root, parts) as within, os.scandir(within) as scan:
             found: list[dict[str, Any]] = []
             for entry in scan:
                 if len(found) >= self.limits.listed:
                     raise UsageError(f"'{path}' has more than {self.limits.listed} entries, the most that are listed")
-                if not entry.name.startswith(beneath.DRAFT):
+                if not entry.name.startswith(beneath.DRAFT) and (parts or entry.name not in self.place.hidden):
                     found.append(_described(entry))
         return sorted(found, key=lambda each: str(each["name"]))
 
     def _file(self, path: str) -> tuple[str, ...]:
-        parts = beneath.parts_of(path, inside=self.inside)
+        parts = self.parts_of(path)
         if not parts:
             raise UsageError(f"path '{path}' is the workspace itself; expected a file in it")
         return parts

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from benchproof.errors import NotSupported, TargetFailed
-from benchproof.model import Frozen, Service
+from benchproof.model import Frozen
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -26,6 +26,22 @@ ANSWER_BYTES = 64 << 20  # of one answer over HTTP
 Transport = Literal["http", "stdio"]
 _MISSING = "pip install 'benchproof[sandbox]'"
 _SHOWN = 300
+
+
+class Reached(Protocol):
+    """Of a `Service`, what a session needs."""
+
+    @property
+    def mcp(self) -> str:
+        """The URL of its endpoint; empty: it has none."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every request carries."""
+
+    @property
+    def stdio(self) -> Sequence[str]:
+        """The command that speaks MCP on its standard streams."""
 
 
 class Answer(Frozen, frozen=True):
@@ -59,7 +75,7 @@ class Session:
         return found
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> Answer:
-        with _told(f"call of '{tool}'"):
+        with told(f"call of '{tool}'"):
             began_ns = time.monotonic_ns()
             found = await self._client.call_tool(tool, arguments, read_timeout_seconds=self._timeout_s)
             return answer(found, elapsed_ns=time.monotonic_ns() - began_ns)
@@ -69,7 +85,7 @@ class Session:
         return self._portal.call(self._tools)
 
     async def _tools(self) -> tuple[str, ...]:
-        with _told("list of tools"):
+        with told("list of tools"):
             return tuple(tool.name for tool in (await self._client.list_tools()).tools)
 
     def ping(self) -> int:
@@ -77,14 +93,14 @@ class Session:
         return self._portal.call(self._ping)
 
     async def _ping(self) -> int:
-        with _told("list of tools, not cached"):
+        with told("list of tools, not cached"):
             began_ns = time.monotonic_ns()
             await self._client.list_tools(cache_mode="bypass")
             return time.monotonic_ns() - began_ns
 
 
 @contextmanager
-def session(service: Service, *, transport: Transport = "http", timeout_s: float = 60) -> Iterator[Session]:
+def session(service: Reached, *, transport: Transport = "http", timeout_s: float = 60) -> Iterator[Session]:
     """A session with the MCP server of a service. Raises NotSupported, TargetFailed."""
     try:
         from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - an extra, and slow to import
@@ -103,7 +119,7 @@ def session(service: Service, *, transport: Transport = "http", timeout_s: float
             with suppress(Exception):  # what is told is the first that went wrong
                 opening.__exit__(None, None, None)
             raise
-        with _told("closing of a session"):
+        with told("closing of a session"):
             opening.__exit__(None, None, None)
 
 
@@ -111,13 +127,13 @@ def session(service: Service, *, transport: Transport = "http", timeout_s: float
 async def _opening(client: AbstractAsyncContextManager[Client]) -> AsyncIterator[Client]:
     """Only what fails while it opens is ours to tell; what fails in between has been told."""
     async with AsyncExitStack() as stack:
-        with _told("opening of a session"):
+        with told("opening of a session"):
             found = await stack.enter_async_context(client)
         yield found
 
 
 @asynccontextmanager
-async def connected(service: Service, *, transport: Transport, timeout_s: float) -> AsyncIterator[Client]:
+async def connected(service: Reached, *, transport: Transport, timeout_s: float) -> AsyncIterator[Client]:
     """The SDK's client, open."""
     from mcp import Client, StdioServerParameters  # noqa: PLC0415 - an extra, and slow to import
 
@@ -151,7 +167,7 @@ def answer(found: CallToolResult, *, elapsed_ns: int) -> Answer:
 
 
 @contextmanager
-def _told(step: str) -> Iterator[None]:
+def told(step: str) -> Iterator[None]:
     """Whatever the SDK raises, as one line that names the step."""
     try:
         yield

@@ -1,0 +1,150 @@
+"""The tools of a real daemon: over HTTP, over standard streams, and what was kept of their calls."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("mcp")
+from benchproof.benchmarks import BENCHMARKS
+from benchproof.service import mcp_client
+from conftest import why_unusable
+from daemons import daemon
+from test_snapshot_benchmarks import NAMES, ServedRooms
+from tests.toolboxes import Served
+
+if reason := why_unusable("bwrap"):
+    pytest.skip(reason, allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("daemon")
+    with daemon(folder, "--backend", "bwrap", "--state", str(folder / "state")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def session(running):
+    with mcp_client.session(Served(running.url, headers={})) as opened:
+        yield opened
+
+
+def verb(*words, check=True):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchproof.sandboxd", *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture
+def sandbox(running):
+    name = f"s-{secrets.token_hex(4)}"
+    running.provision(name=name)
+    yield name
+    running.delete(name)
+
+
+def test_a_tool_and_a_command_of_the_http_interface_see_the_same_files(running, session, sandbox):
+    word = secrets.token_hex(8)
+    session.call("write_file", {"sandbox": sandbox, "path": "folder/file", "content": word})
+    done = session.call("exec", {"sandbox": sandbox, "argv": ["/work/probe", "cat", "/work/folder/file"]}).document
+    assert (done["exit_status"], done["stdout"]) == (0, word)
+    assert running.get(sandbox, "folder/file").content == word.encode()
+
+
+def test_the_default_sandbox_is_there_when_it_is_first_named(session):
+    assert session.call("list_directory", {}).document["entries"] == []
+    assert session.call("exec", {"argv": ["/work/probe", "exit", "3"]}).document["exit_status"] == 3
+
+
+def test_a_sandbox_that_nobody_started_is_refused(session):
+    assert session.call("list_directory", {"sandbox": "nobody"}).error == "no sandbox is called 'nobody'"
+
+
+def test_the_probe_of_the_daemon_is_in_no_snapshot(session, sandbox):
+    assert session.call("snapshot_create", {"sandbox": sandbox, "name": "s"}).document["files"] == 0
+
+
+def test_what_cannot_be_frozen_says_so_and_leaves_no_snapshot(session, sandbox):
+    found = session.call("snapshot_create", {"sandbox": sandbox, "name": "s", "system": True})
+    assert "cannot be frozen" in found.error
+    assert session.call("snapshot_list", {"sandbox": sandbox}).document["snapshots"] == []
+
+
+def test_a_sandbox_that_is_deleted_takes_its_snapshots_with_it(running, session, sandbox):
+    session.call("snapshot_create", {"sandbox": sandbox, "name": "s"})
+    kept = running.folder / "state" / "snapshots" / sandbox
+    assert kept.is_dir()
+    assert running.delete(sandbox).status == 200
+    assert not kept.exists()
+    running.provision(name=sandbox)
+    assert session.call("snapshot_list", {"sandbox": sandbox}).document["snapshots"] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_of_snapshots_holds_on_the_daemon(name, running):
+    class Target(ServedRooms):
+        @contextlib.contextmanager
+        def start(self):
+            with super().start() as named:
+                running.provision(name=named.name)
+                yield named
+                assert running.delete(named.name).status == 200
+
+    benchmark = BENCHMARKS.load(name)(samples=1, warmups=1, files=5, size=50)
+    assert list(benchmark.verify(benchmark.run(Target(Served(running.url, headers={}))))) == []
+
+
+def test_the_verb_mcp_speaks_the_same_tools_on_standard_streams(running, session, sandbox):
+    with mcp_client.session(Served(running.url, headers={}), transport="stdio") as other:
+        assert other.tools() == session.tools()
+        other.call("write_file", {"sandbox": sandbox, "path": "file", "content": "x"})
+    assert session.call("read_file", {"sandbox": sandbox, "path": "file"}).document["content"] == "x"
+
+
+def test_the_verb_mcp_says_in_one_line_that_nobody_is_there():
+    done = verb("mcp", "--url", "http://127.0.0.1:9", check=False)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, "") or done.returncode == 3
+    assert "relay to 'http://127.0.0.1:9'" in done.stderr
+
+
+def test_calls_are_shown_as_averages_and_asked_in_sql(running, session, sandbox):
+    session.call("snapshot_create", {"sandbox": sandbox, "name": "s"})
+    state = str(running.folder / "state")
+    assert re.search(r"^snapshot_create +\d+ +\d+ +\d", verb("calls", "--state", state).stdout, re.MULTILINE)
+    question = (
+        "SELECT tool_name, duration_ms FROM mcp_calls WHERE tool_name LIKE 'snapshot%' "
+        "ORDER BY duration_ms DESC LIMIT 20"
+    )
+    head, *rows = verb("calls", "--state", state, "--sql", question).stdout.splitlines()
+    assert head.split() == ["tool_name", "duration_ms"]
+    assert all(row.startswith("snapshot_") for row in rows)
+    assert verb("calls", "--state", state, "--sql", "DROP TABLE mcp_calls", check=False).returncode == 2
+
+
+def test_the_log_of_the_daemon_has_the_times_of_the_stages(running, session, sandbox):
+    session.call("snapshot_create", {"sandbox": sandbox, "name": "s"})
+    log = running.log()
+    assert re.search(
+        rf"snapshot_into_slot timing clone_ws_ms=\S+ clone_sys_ms=none hash_ms=\S+ sandbox={sandbox} ", log
+    )
+
+
+def test_mcp_asks_for_the_token_as_everything_does(tmp_path):
+    word = secrets.token_hex(16)
+    (tmp_path / "token").write_text(word)
+    (tmp_path / "token").chmod(0o600)
+    with daemon(tmp_path, "--backend", "bwrap", "--token-file", str(tmp_path / "token"), token=word) as started:
+        service = Served(started.url, headers={"authorization": f"Bearer {word}"}, token_file=str(tmp_path / "token"))
+        for transport in ("http", "stdio"):
+            with mcp_client.session(service, transport=transport) as opened:
+                assert "exec" in opened.tools()
+        started.headers = {}
+        assert started.ask("POST", "/mcp", {}).error[:2] == (401, "authorize")
