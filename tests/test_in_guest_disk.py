@@ -155,8 +155,8 @@ def test_every_oracle_notices_skipped_work_and_wrong_bytes(tmp_path, name, fault
 @pytest.mark.parametrize(
     ("fault", "name", "words"),
     [
-        ("LEAVE_HOLE", "disk.sequential_write", "holes"),
-        ("STALE_BLOCK", "disk.random_write", "pages_wrong"),
+        ("SKIP_WORK", "disk.sequential_write", "holes"),
+        ("SKIP_WORK", "disk.random_write", "pages_wrong"),
         ("SHORT_READ", "disk.sequential_read", "bytes_moved"),
         ("SHORT_READ", "disk.random_read", "returned something else"),
         ("REPEAT_OFFSET", "disk.random_read", "distinct_offsets"),
@@ -177,7 +177,7 @@ def test_figures_that_do_not_follow_from_the_calls_are_violations(host):
     bad = msgspec.structs.replace(good, evidence=good.evidence | {"sampled_ns": shorter})
     assert any("the calls took" in violation for violation in benchmark.verify(bad))
     none = msgspec.structs.replace(good, measurements=())
-    assert any("expected the time of 120 operations" in violation for violation in benchmark.verify(none))
+    assert any("expected the time of each of 120 calls" in violation for violation in benchmark.verify(none))
 
 
 def test_no_room_is_one_clear_line_and_unsupported(started):

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from benchproof.benchmarks import BENCHMARKS, SUITES, SWEEPS
+from benchproof.benchmarks import BENCHMARKS, CASES, SUITES, SWEEPS
 from benchproof.errors import UsageError
 from benchproof.model import Benchmark
 from benchproof.tables import convert, refuse_unknown
@@ -67,7 +67,11 @@ def _items(item: Any) -> list[Any]:
     """A suite is its benchmarks, each with what the suite asks of it."""
     if not isinstance(item, str) or item not in SUITES:
         return [item]
-    return [{"name": name} | SWEEPS.get(item, {}) | SWEEPS.get(name, {}) for name in SUITES[item]]
+    return [
+        {"name": name} | case | SWEEPS.get(item, {}) | SWEEPS.get(name, {})
+        for name in SUITES[item]
+        for case in CASES.get(name, ({},))
+    ]
 
 
 def _benchmarks(item: Any, where: str) -> Iterator[Benchmark]:

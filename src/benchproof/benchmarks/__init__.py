@@ -79,6 +79,9 @@ BENCHMARKS = Table(
         "disk.sequential_read": f"{_GUEST}.disk_sequential_read:SequentialRead",
         "disk.random_write": f"{_GUEST}.disk_random_write:RandomWrite",
         "disk.random_read": f"{_GUEST}.disk_random_read:RandomRead",
+        "rootfs.sequential_read": f"{_GUEST}.rootfs_sequential_read:SequentialRead",
+        "rootfs.random_read": f"{_GUEST}.rootfs_random_read:RandomRead",
+        "startup.command": f"{_GUEST}.startup_command:Command",
         "snapshot.create": f"{_GUEST}.snapshot_create:Create",
         "snapshot.list": f"{_GUEST}.snapshot_list:List",
         "snapshot.changes": f"{_GUEST}.snapshot_changes:Changes",
@@ -113,4 +116,10 @@ SWEEPS: dict[str, dict[str, list[Any]]] = {  # what a suite asks of each of its 
     "scaling": {"width": [1, 2, 4, 8]},
     "agent.tool_call": {"tool": ["exec", "write_file", "read_file", "list_directory"]},
     **{name: {"files": [10, 100, 500]} for name in SUITES["guest"] if name.startswith("snapshot.")},
+}
+CASES: dict[str, tuple[dict[str, Any], ...]] = {  # a benchmark that a suite asks more than once
+    "startup.command": (
+        {"command": ["python3", "-c", "print(6*7)"], "expect": "42"},
+        {"command": ["node", "-e", "console.log(6*7)"], "expect": "42"},
+    )
 }

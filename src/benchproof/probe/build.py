@@ -28,6 +28,8 @@ _SOURCES = (
     "privileged.c",
     "place.c",
     "disk.c",
+    "rootfs.c",
+    "startup.c",
     "authority.c",
     "smoke.c",
     "http.h",

@@ -302,8 +302,8 @@ static void write_batch(uint64_t n)
     int generation = D.rewritten ? REWRITTEN : FILLED;
     for (uint64_t i = 0; i < n; i++) {
         uint64_t block = D.order[i];
-        unsigned char *data = made(block, PLANTED == STALE_BLOCK && i == n / 2 ? FILLED : generation);
-        int skipped = (PLANTED == SKIP_WORK || PLANTED == LEAVE_HOLE) && i == n / 2;
+        unsigned char *data = made(block, generation);
+        int skipped = PLANTED == SKIP_WORK && i == n / 2;
         data[PAGE / 2] ^= PLANTED == WRONG_ANSWER && i == n / 2;
         uint64_t start = now_ns();
         ssize_t put = skipped ? (ssize_t)S.block : pwrite(D.fd, data, S.block, (off_t)(block * S.block));

@@ -146,6 +146,7 @@ void evict(int fd)
 void choose_way_to_see_cache(int fd, uint64_t size)
 {
     static unsigned char page[PAGE];
+    if (way < 0) fdatasync(fd); /* what is dirty is not let go */
     for (int each = 0; each < (int)(sizeof WAYS / sizeof *WAYS) && way < 0; each++) {
         for (int i = 0; i < TRIES && way < 0; i++) {
             if (pread(fd, page, sizeof page, 0) < 1) return;
@@ -153,6 +154,7 @@ void choose_way_to_see_cache(int fd, uint64_t size)
             int seen = resident_pages(fd, size) > 0;
             posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
             if (!seen || resident_pages(fd, size) != 0) way = -1;
+            if (PLANTED == KEEP_CACHE && pread(fd, page, sizeof page, 0) < 1) return;
         }
     }
 }

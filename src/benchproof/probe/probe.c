@@ -9,6 +9,7 @@ static const char USAGE[] =
     "                   [--width N] [--threads 0|1] [--oversubscribe 0|1] [--limit N] [--chunks N]    scaling.* alone\n"
     "                   [--block BYTES] [--seed N] [--direct 0|1|2] [--sync 0|1|2] [--warm 0|1]    disk.*: off, on, if possible; no\n"
     "                   fsync, one at the end, one after each write; read what was read before\n"
+    "                   [--cold N] -- COMMAND...    startup.command: so many cold starts before --iterations warm ones\n"
     "  probe smoke WORD NAME...    tier 0: does this system do what is to be timed? WORD comes back in the evidence\n"
     "  probe http URL --size BYTES --sha256 HEX [--requests N] [--connections N] [--rate N] [--store 1] [--proxy URL]\n"
     "                   [--address IP] [--ca FILE] [--mark 'NAME: VALUE'] [--timeout-ns NS] [--budget-ns NS]\n"
@@ -207,7 +208,7 @@ int exit_status_of(pid_t pid)
 
 /* ---- measuring one benchmark ---- */
 
-static const struct benchmark *const TABLES[] = { PRIMITIVES, FILES, IPC, RINGS, SCALING, PRIVILEGED, DISK };
+static const struct benchmark *const TABLES[] = { PRIMITIVES, FILES, IPC, RINGS, SCALING, PRIVILEGED, DISK, ROOTFS, STARTUP };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 static uint64_t whole_batches(const struct benchmark *benchmark, uint64_t n)
@@ -429,6 +430,7 @@ static uint64_t picoseconds(const char *option, const char *text)
 static void parse_options(int argc, char **argv)
 {
     for (int i = 0; i < argc; i += 2) {
+        if (!strcmp(argv[i], "--")) { S.words = argv + i + 1; break; }
         const char *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         int ours = authority_option(&declared, option, value);
         if (ours < 0) {
@@ -455,6 +457,7 @@ static void parse_options(int argc, char **argv)
                           : !strcmp(option, "--direct")     ? &S.direct
                           : !strcmp(option, "--sync")       ? &S.sync
                           : !strcmp(option, "--warm")       ? &S.warm
+                          : !strcmp(option, "--cold")       ? &S.cold
                                                                      : NULL;
         if (!field) {
             fprintf(stderr, "probe: unknown option '%s'\n%s", option, USAGE);

@@ -14,7 +14,7 @@
 #endif
 enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_AUTHORITY = 5, SLOW_CLOCK = 6, EXTRA_NOP = 7, NO_DELAY = 8,
        BAD_WORKER = 20, /* scaling.c says in which way */
-       LEAVE_HOLE = 60, STALE_BLOCK = 61, SHORT_READ = 62, REPEAT_OFFSET = 63, KEEP_CACHE = 64, CACHE_LIE = 65 /* disk.c, place.c */ };
+       SHORT_READ = 62, REPEAT_OFFSET = 63, KEEP_CACHE = 64, CACHE_LIE = 65 /* disk.c, place.c */ };
 
 uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
 void sha256(const unsigned char *data, size_t size, unsigned char digest[32]);
@@ -30,6 +30,8 @@ extern struct state {
     uint64_t samples, warmups, sample_ns, budget_ns, fixed_iterations, size;
     uint64_t width, threads, oversubscribe, limit, chunks; /* of scaling.* */
     uint64_t block, seed, direct, sync, warm; /* of disk.* and rootfs.* */
+    uint64_t cold;                /* of startup.command */
+    char **words;                 /* behind `--`: a command; NULL: none */
     const char *inject_text;      /* the delay as it was asked for; NULL: none */
     uint64_t inject_ps, inject_instructions;
 
@@ -71,7 +73,7 @@ struct benchmark {
     uint64_t granule; /* a batch is a multiple of as many operations, so that all batches do the same work */
 };
 /* Of primitives.c, files.c, ipc.c, ring.c, scaling.c, privileged.c, disk.c; each ends with a benchmark without a name. */
-extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[], SCALING[], PRIVILEGED[], DISK[];
+extern const struct benchmark PRIMITIVES[], FILES[], IPC[], RINGS[], SCALING[], PRIVILEGED[], DISK[], ROOTFS[], STARTUP[];
 
 /* authority.c: what the work may do */
 struct authority {

@@ -14,7 +14,6 @@ from typing import ClassVar, Literal, Self
 import msgspec
 
 from benchproof import oracles, probe
-from benchproof.analysis import stats
 from benchproof.benchmarks.guest import inside
 from benchproof.errors import NotSupported
 from benchproof.model import Better, Definition, Frozen, Measurement, Observation, Target, Unit
@@ -130,7 +129,7 @@ class Disk(Frozen, frozen=True, forbid_unknown_fields=True):
         """Raises NotSupported where the target did something else than was insisted on."""
         found = evidence["o_direct"]
         if self.direct == "on" and found in _NOT_DONE and evidence.get("storage") != "memory":
-            doubt = "is not proved: nobody can look at its cache" if _blind(evidence) else _NOT_DONE[found]
+            doubt = "is not proved: nobody can look at its cache" if is_blind(evidence) else _NOT_DONE[found]
             raise NotSupported(f"O_DIRECT {doubt} ({inside.laid_on(evidence)})", missing='direct = "auto"')
 
     def condition(self, evidence: Evidence) -> str:
@@ -147,11 +146,8 @@ class Disk(Frozen, frozen=True, forbid_unknown_fields=True):
         stem, count = f"{self.definition.name}.{self.condition(evidence)}", self.operations_asked
         rates: list[tuple[str, Unit, float]] = [("throughput", "bytes/s", float(self.block)), ("rate", "op/s", 1.0)]
         for quantity, unit, amount in sorted(rates, key=lambda rate: rate[0] != self.quantity):
-            yield _figure(f"{stem}{quantity}", unit, "higher", count, (amount * count / (elapsed_ns / 1e9),))
-        yield _figure(f"{stem}latency", "ns", "lower", 1, latencies)
-        for name in ("p95", "p99"):
-            if len(latencies) >= stats.LEAST_OF[name]:
-                yield _figure(f"{stem}latency_{name}", "ns", "lower", 1, (stats.quantile(latencies, name),))
+            yield inside.figure(f"{stem}{quantity}", unit, (amount * count / (elapsed_ns / 1e9),), iterations=count)
+        yield from inside.latency(stem, latencies)
 
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations: of what all share, of this benchmark, and of figures that do not follow."""
@@ -166,23 +162,13 @@ class Disk(Frozen, frozen=True, forbid_unknown_fields=True):
         if oracles.number(evidence, "allocated_bytes") < self.size:
             found = evidence.get("allocated_bytes", "an unknown number of")
             yield f"the file has holes: {found} bytes are allocated of {self.size:.0f}"
-        yield from self._figures_follow(observation)
+        yield from oracles.equals(evidence, "latencies", self.operations_asked)
+        yield from inside.calls_add_up(observation)
 
     @property
     def pages_to_verify(self) -> int:
         """All of the file where it was written, what was read where it was read."""
         return int(self.size) // PAGE_BYTES
-
-    def _figures_follow(self, observation: Observation) -> Iterator[str]:
-        evidence, found = observation.evidence, observation.measurements
-        latency = [each for each in found if each.metric.endswith("latency")]
-        if len(latency) != 1 or len(latency[0].samples) != self.operations_asked:
-            yield f"expected the time of {self.operations_asked} operations, found {evidence.get('latencies')}"
-            return
-        parts = sum(latency[0].samples) + oracles.number(evidence, "sync_ns")
-        elapsed = oracles.number(evidence, "sampled_ns")
-        if parts > elapsed or (evidence.get("compared") != "in the clock" and parts != elapsed):
-            yield f"the calls took {parts:.0f} ns together, the whole is said to have taken {elapsed} ns"
 
 
 class Random(Disk, frozen=True):
@@ -233,7 +219,7 @@ def cache_of_read(evidence: Evidence) -> str:
     """Direct and cold where that was proved; warm is all else, for nobody can say that it was not."""
     if evidence["o_direct"] == "proved":
         return "direct"
-    return "cold" if evidence.get("resident_start") == "0" and not _blind(evidence) else "warm"
+    return "cold" if evidence.get("resident_start") == "0" and not is_blind(evidence) else "warm"
 
 
 def condition_of_read(cache: str, direct: Direct) -> str:
@@ -245,7 +231,7 @@ def refuse_not_cold(asked: Cache, evidence: Evidence) -> None:
     """Raises NotSupported where the cache had to be cold and that is not proved."""
     if asked == "cold" and evidence["cache"] == "warm":
         found = f"{evidence.get('resident_start', 'unknown')} pages were in the cache before the first read"
-        found = "nobody can look at its cache" if _blind(evidence) else found
+        found = "nobody can look at its cache" if is_blind(evidence) else found
         raise NotSupported(
             f"a cold cache is not proved ({inside.laid_on(evidence)}): {found}",
             missing='cache = "warm", or a folder on a disk',
@@ -256,10 +242,11 @@ def direct_of(evidence: Evidence) -> str:
     """Whether the cache was passed by: proved, or in the probe's words off, refused, or accepted and no more."""
     asked = evidence.get("o_direct", "off")
     passed_by = evidence.get("resident_start") == evidence.get("resident_end") == "0"
-    return "proved" if asked == "accepted" and passed_by and not _blind(evidence) else asked
+    return "proved" if asked == "accepted" and passed_by and not is_blind(evidence) else asked
 
 
-def _blind(evidence: Evidence) -> bool:
+def is_blind(evidence: Evidence) -> bool:
+    """Whether no way to look at the page cache was seen to work."""
     return evidence.get("cache_seen_by", "none") == "none"
 
 
@@ -269,10 +256,6 @@ def _with_way(measure: Callable[[], probe.Reading]) -> probe.Reading:
     except NotSupported as error:
         way = "a smaller `size` (--size-mb), or a `folder` (--dir) with more room" if "no space" in str(error) else ""
         raise NotSupported(error.reason, missing=error.missing or way) from error
-
-
-def _figure(metric: str, unit: Unit, better: Better, iterations: int, samples: tuple[float, ...]) -> Measurement:
-    return Measurement(metric=metric, unit=unit, better=better, clock="target", iterations=iterations, samples=samples)
 
 
 def _size(size_bytes: float) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchproof import authority, oracles, probe
+from benchproof.analysis import stats
 from benchproof.errors import NotSupported
-from benchproof.model import Authority, Instance, Reporting
+from benchproof.model import Authority, Better, Instance, Measurement, Observation, Reporting, Unit
 from benchproof.oracles import Evidence
 
 TIER = 3
@@ -85,3 +86,31 @@ def laid_on(evidence: Evidence) -> str:
 def words_of(latencies: str) -> tuple[float, ...]:
     """A list of nanoseconds as the probe prints it."""
     return tuple(float(word) for word in latencies.split() if word.isascii() and word.isdigit())
+
+
+def figure(
+    metric: str, unit: Unit, samples: tuple[float, ...], *, better: Better = "higher", iterations: int = 1
+) -> Measurement:
+    """One metric on the target's clock."""
+    return Measurement(metric=metric, unit=unit, better=better, clock="target", iterations=iterations, samples=samples)
+
+
+def latency(stem: str, latencies: tuple[float, ...]) -> Iterator[Measurement]:
+    """The time of every call, and those quantiles of this invocation that so many support."""
+    yield figure(f"{stem}latency", "ns", latencies, better="lower")
+    for name in ("p95", "p99"):
+        if len(latencies) >= stats.LEAST_OF[name]:
+            yield figure(f"{stem}latency_{name}", "ns", (stats.quantile(latencies, name),), better="lower")
+
+
+def calls_add_up(observation: Observation) -> Iterator[str]:
+    """The time of every call is there, and together with the last fsync they are the time that is told."""
+    evidence = observation.evidence
+    found = [each for each in observation.measurements if each.metric.endswith("latency")]
+    if len(found) != 1 or str(len(found[0].samples)) != evidence.get("latencies"):
+        yield f"expected the time of each of {evidence.get('latencies')} calls, found {len(found)} such metrics"
+        return
+    parts = sum(found[0].samples) + oracles.number({"sync_ns": "0", **evidence}, "sync_ns")
+    elapsed = oracles.number(evidence, "sampled_ns")
+    if parts > elapsed or (evidence.get("compared") != "in the clock" and parts != elapsed):
+        yield f"the calls took {parts:.0f} ns together, the whole is said to have taken {elapsed} ns"
