@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from benchproof import __version__
-from benchproof.errors import Flooded, InvocationError, LabInvalid, NotSupported, TimedOut
+from benchproof.errors import Flooded, InvocationError, LabInvalid, NotSupported, TimedOut, one_line
 from benchproof.sandboxd import api, handlers, openapi
 from benchproof.sandboxd.guard import Guard
 from benchproof.sandboxd.limits import Refused
@@ -74,6 +74,7 @@ class App:
         routes.append(Route("/openapi.json", self._document, methods=["GET"]))
         routes += [Route(mount.path, mount.app) for mount in mounts]  # not Mount: it redirects to PATH/
         inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unrouted})
+        inner.router.redirect_slashes = False  # a path is what the description says, or nothing
         return Guard(inner, self._sandboxes, token=self._token)
 
     def _route(self, operation: api.Operation) -> Route:
@@ -255,7 +256,7 @@ def _refusal(error: Exception, step: str, request: Request) -> Response:
 async def _unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = {404: f"no such path: '{request.url.path[:80]}'", 405: f"no {request.method} here"}
-    content = api.Error(error=words.get(error.status_code, str(error.detail)), step="route")
+    content = api.Error(error=one_line(words.get(error.status_code, str(error.detail))), step="route")
     return _json(content, error.status_code, dict(error.headers or {}))
 
 

@@ -20,16 +20,17 @@ _CHECK_TIMEOUT_S = 30.0
 
 
 class Backend:
-    """A target that makes sandboxes. `kind` is for people."""
+    """A target that makes sandboxes. `kind` is for people; `cold`: no snapshot is wanted."""
 
-    def __init__(self, target: Target, kind: str) -> None:
+    def __init__(self, target: Target, kind: str, *, cold: bool = False) -> None:
         self.kind = kind
         self._target = target
+        self._is_cold = cold
         self._image: Image | None = None
 
     def prepare(self) -> None:
         """All that is made once: the snapshot that sandboxes are cloned from. Raises InvocationError."""
-        if isinstance(self._target, Forkable) and getattr(self._target.settings, "start", "") != "cold":  # type: ignore[attr-defined]
+        if isinstance(self._target, Forkable) and not self._is_cold:
             self._image = self._target.image()
             return
         with self._cold()() as instance:
@@ -71,9 +72,9 @@ def by_plan(file: Path, name: str | None, lab: Lab) -> Backend:
         name = next(iter(read.targets))
     if name not in read.targets:
         raise UsageError(f"--target: expected one of {', '.join(read.targets)} of '{file}', found {name or 'none'}")
-    kind, _ = read.targets[name]
+    kind, settings = read.targets[name]
     if kind in {"kernel", "command", "service"}:
         raise UsageError(
             f"--target: '{name}' is of kind '{kind}', in which no sandbox can be kept; see docs/sandboxd.md"
         )
-    return Backend(read.make_target(name, lab), kind)
+    return Backend(read.make_target(name, lab), kind, cold=getattr(settings, "start", "") == "cold")

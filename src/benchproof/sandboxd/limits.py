@@ -31,9 +31,9 @@ class Limits(Frozen, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            least = 0 if name in {"waiting", "images"} else 1
-            if getattr(self, name) < least:
-                raise UsageError(f"{name}: expected at least {least}, found {getattr(self, name):g}")
+            least = 0 if name in {"waiting", "images"} else 0.1 if name.endswith("_s") else 1
+            if not getattr(self, name) >= least:
+                raise UsageError(f"{name}: expected at least {least:g}, found {getattr(self, name):g}")
 
 
 class Refused(BenchproofError):  # noqa: N818 - the word for it
