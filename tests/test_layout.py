@@ -18,7 +18,7 @@ ROOT = Path(benchproof.__file__).parent
 ROWS = (
     ("errors", "quantities", "model"),
     ("pinning",),
-    ("beneath", "complaints", "plugins", "process", "noise", "cloud", "footprint", "cgroups", "labels"),
+    ("beneath", "complaints", "plugins", "process", "noise", "cloud", "footprint", "cgroups", "held", "labels"),
     ("oracles", "authority", "outcomes", "probe", "guest", "envelope", "analysis", "protocol", "service"),
     ("targets", "benchmarks", "importers", "reporters", "store", "laboratory"),
     ("document", "tables"),

@@ -227,14 +227,22 @@ class Footprint(Frozen, frozen=True, kw_only=True):
     files: tuple[Path, ...]  # that exist for this instance alone
     memory_bytes: int  # proportional set size of the processes: a page that n processes share counts 1/n in each
     disk_bytes: int  # blocks in use by `files`, not their logical size
+    untold: str = ""  # why memory and disk are not known, where they are not; both are 0 then
+    remains: Callable[[], Sequence[str]] | None = None  # asks the system itself what it still knows of an ended one
 
 
 class Instance(Protocol):
     """A started target. Paths are those that the command sees."""
 
     clock: Clock  # what the probe's nanoseconds count in here: `target`, or `instructions` in exact mode
-    probe: str  # where the probe lies inside; empty: it cannot be put in, or nothing can be run
-    cat: Sequence[str]  # words of a command that copies its input, or the files named behind them, to its output
+
+    @property
+    def probe(self) -> str:
+        """Where the probe lies inside; empty where nothing can be run."""
+
+    @property
+    def cat(self) -> Sequence[str]:
+        """Words of a command that copies its input, or the files named behind them, to its output."""
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         """Run one command to its end. Raises TargetFailed on a time-out, having ended all that it started."""

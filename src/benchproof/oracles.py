@@ -114,10 +114,14 @@ def answers(evidence: Evidence, *, at_least: int) -> Iterator[str]:
 
 
 def nothing_left(evidence: Evidence) -> Iterator[str]:
-    """Instances were ended, each held something that can be looked for, and none of it is left."""
+    """Instances were ended, each held something that can be looked for, and none of it is left.
+
+    `gone_by_its_service`: of so many the service that made them was asked, too; it is the only proof on another host.
+    """
     if number(evidence, "instances_ended") < 1:
         yield "no instance was ended"
-    if number(evidence, "fewest_processes_held") < 1:
+    asked = number(evidence, "gone_by_its_service") == number(evidence, "instances_ended")
+    if number(evidence, "fewest_processes_held") < 1 and not asked:
         yield "an instance held no process: whether it is gone cannot be known"
     if evidence.get("left_behind") != "nothing":
         yield f"left behind by an instance that was ended: {evidence.get('left_behind', 'an unknown number of things')}"

@@ -17,5 +17,6 @@ KINDS = Table(
         "qemu": "benchproof.targets.qemu:Qemu",
         "kernel": "benchproof.targets.kernel:Kernel",
         "command": "benchproof.targets.command:Command",
+        "service": "benchproof.targets.service:SandboxService",
     },
 )

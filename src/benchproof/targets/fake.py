@@ -20,7 +20,7 @@ class FakeInstance:
 
     clock: Clock = "target"
     probe = "/probe"
-    cat: Sequence[str] = (probe, "cat")
+    cat = (probe, "cat")
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

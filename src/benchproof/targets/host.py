@@ -48,7 +48,7 @@ class FolderInstance:
         self._cpus = cpus  # of the host; none: all that we may use
         self._environment = process.ENVIRONMENT | ({"BENCHPROOF_TMPFS": tmpfs} if tmpfs else {})
         self.probe = self.put(lab.probe, "probe")
-        self.cat: Sequence[str] = (self.probe, "cat")
+        self.cat = (self.probe, "cat")
 
     @property
     def folder(self) -> Path:

@@ -49,7 +49,7 @@ class _Speaking:
     """What a benchmark sees: something that reports and can do nothing else."""
 
     probe = ""
-    cat: Sequence[str] = ()
+    cat = ()
 
     def __init__(self, target: Kernel) -> None:
         self._target = target

@@ -38,7 +38,7 @@ class _GuestInstance:
 
     clock: Clock = "target"
     probe = machines.Machine.probe
-    cat: Sequence[str] = (machines.Machine.probe, "cat")
+    cat = (machines.Machine.probe, "cat")
 
     def __init__(self, target: Qemu, guest: machines.Guest, ram: Path | None, chain: disk.Chain) -> None:
         self._target = target
@@ -142,7 +142,7 @@ class _ExactInstance:
 
     clock: Clock = "instructions"
     probe = machines.Machine.probe
-    cat: Sequence[str] = (machines.Machine.probe, "cat")
+    cat = (machines.Machine.probe, "cat")
 
     def __init__(self, counter: exact.Counter) -> None:
         self._counter = counter

@@ -180,4 +180,7 @@ class Clones(Measured, frozen=True):
 
 
 def _memory(clones: list[ForkableInstance]) -> int:
-    return sum(clone.footprint().memory_bytes for clone in clones)
+    footprints = [clone.footprint() for clone in clones]
+    if untold := next((each.untold for each in footprints if each.untold), ""):
+        raise NotSupported(f"the memory of a clone is not known: {untold}")
+    return sum(each.memory_bytes for each in footprints)

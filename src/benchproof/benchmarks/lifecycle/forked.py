@@ -21,7 +21,7 @@ from benchproof.errors import TargetFailed
 from benchproof.model import ForkableInstance, Image, Instance, Observation, Target
 from benchproof.oracles import Evidence
 
-FILES: Mapping[str, Mapping[str, int]] = {  # kind -> name -> bytes of random content
+FILES: Mapping[str, Mapping[str, int]] = {  # kind -> name -> bytes of random text
     "file": {"file": 4096},
     "workspace": {"workspace-empty": 0, "workspace-byte": 1, "workspace-pages": 8193},
 }
@@ -145,7 +145,7 @@ class _Session:
             for kind, files in FILES.items():
                 sources = [Path(folder, name) for name in files]
                 for source, size in zip(sources, files.values(), strict=True):
-                    source.write_bytes(secrets.token_bytes(size))
+                    source.write_text(secrets.token_urlsafe(size)[:size])  # a service may answer with text alone
                 self._note(f"{kind}_put", _digest([source.read_bytes for source in sources]))
                 paths[kind] = [original.put(source, source.name) for source in sources]
         return paths

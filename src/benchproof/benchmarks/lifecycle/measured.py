@@ -24,7 +24,7 @@ def forkable(target: Target) -> Forkable:
     if isinstance(target, Forkable):
         return target
     raise NotSupported(
-        "this target cannot be frozen and cloned", missing='a target that can be: kind = "qemu" or "gvisor"'
+        "this target cannot be frozen and cloned", missing='a target that can be: kind = "qemu", "gvisor" or "service"'
     )
 
 
