@@ -12,6 +12,9 @@ import pytest
 
 pytest.importorskip("mcp")
 from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks.guest.within import Within
+from benchproof.errors import NotSupported, TargetFailed
+from benchproof.model import Completed
 from benchproof.service import mcp_client
 from conftest import why_unusable
 from daemons import daemon
@@ -25,7 +28,8 @@ if reason := why_unusable("bwrap"):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("daemon")
-    with daemon(folder, "--backend", "bwrap", "--state", str(folder / "state")) as started:
+    (folder / "plan.toml").write_text('[targets.box]\nkind = "bwrap"\nnetwork = "host"\n')  # reaches the daemon
+    with daemon(folder, "--plan", str(folder / "plan.toml"), "--state", str(folder / "state")) as started:
         yield started
 
 
@@ -88,18 +92,65 @@ def test_a_sandbox_that_is_deleted_takes_its_snapshots_with_it(running, session,
     assert session.call("snapshot_list", {"sandbox": sandbox}).document["snapshots"] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_benchmark_of_snapshots_holds_on_the_daemon(name, running):
-    class Target(ServedRooms):
-        @contextlib.contextmanager
-        def start(self):
-            with super().start() as named:
-                running.provision(name=named.name)
-                yield named
-                assert running.delete(named.name).status == 200
+class Guest:
+    """A sandbox of the daemon, over its HTTP interface."""
 
-    benchmark = BENCHMARKS.load(name)(samples=1, warmups=1, files=5, size=50)
-    assert list(benchmark.verify(benchmark.run(Target(Served(running.url, headers={}))))) == []
+    probe = "/work/probe"
+    clock = "target"
+
+    def __init__(self, running, name):
+        self._running = running
+        self.name = name
+
+    def run(self, argv, *, stdin=b"", timeout_s):
+        done = self._running.exec(self.name, argv, stdin=stdin.decode(), timeout_s=timeout_s).json
+        return Completed(
+            exit_status=done["exit_status"],
+            stdout=done["stdout"].encode(),
+            stderr=done["stderr"].encode(),
+            elapsed_ns=done["elapsed_ns"],
+        )
+
+
+class Target(ServedRooms):
+    def __init__(self, running):
+        super().__init__(Served(running.url, headers={}))
+        self._running = running
+
+    @contextlib.contextmanager
+    def start(self):
+        name = f"s-{secrets.token_hex(6)}"
+        self._running.provision(name=name)
+        yield Guest(self._running, name)
+        assert self._running.delete(name).status == 200
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("caller", ["host", "guest"])
+def test_every_benchmark_of_snapshots_holds_on_the_daemon(name, caller, running):
+    benchmark = BENCHMARKS.load(name)(samples=1, warmups=1, files=5, size=50, caller=caller)
+    observation = benchmark.run(Target(running))
+    assert list(benchmark.verify(observation)) == []
+    latency = observation.measurements[0]
+    assert (latency.metric, latency.clock) == (f"{name}.latency", "host" if caller == "host" else "target")
+
+
+def test_a_guest_that_does_not_reach_the_daemon_is_unsupported(running):
+    benchmark = BENCHMARKS.load("snapshot.list")(samples=1, files=5, size=50, caller="guest", gateway="127.0.0.99")
+    with pytest.raises(NotSupported, match=r"does not reach the service: .*refused"):
+        benchmark.run(Target(running))
+
+
+def test_what_a_tool_refuses_is_told_from_within_too(running, sandbox):
+    service = Served(running.url, headers={})
+    within = Within(Guest(running, sandbox), service, gateway="127.0.0.1", timeout_s=30)
+    assert "leads out" in within.call("read_file", {"sandbox": sandbox, "path": "../x"}).error
+    with pytest.raises(TargetFailed, match="there is no tool 'none'"):
+        within.call("none", {})
+    service.mcp = f"{running.url}/nowhere"
+    lost = Within(Guest(running, sandbox), service, gateway="127.0.0.1", timeout_s=30)
+    with pytest.raises(TargetFailed, match="opening of a session of 'exec': status 404"):
+        lost.call("exec", {})
 
 
 def test_the_verb_mcp_speaks_the_same_tools_on_standard_streams(running, session, sandbox):

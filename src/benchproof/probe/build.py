@@ -35,6 +35,7 @@ _SOURCES = (
     "http.h",
     "http.c",
     "http_tls.c",
+    "mcp.c",
     "labels.c",
     "exhaust.c",
     "agent.c",

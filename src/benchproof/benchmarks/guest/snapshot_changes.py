@@ -41,7 +41,7 @@ class Changes(Snapshotted, frozen=True):
     def once(self, room: Room) -> Answer:
         room.change()
         name = [*room.snapshots][-1]
-        answer = room.call("snapshot_changes", name=name)
+        answer = room.time("snapshot_changes", name=name)
         wanted = differences(room.snapshots[name], room.contents)
         room.check(f"changes since '{name}'", wanted, changes_of(answer.document))
         return answer

@@ -33,7 +33,7 @@ class Create(Snapshotted, frozen=True):
 
     def once(self, room: Room) -> Answer:
         path = room.change()
-        name, answer = room.snapshot()
+        name, answer = room.snapshot(timed=True)
         room.check("files in the snapshot", len(room.contents), answer.document.get("files"))
         room.check("its folder on disk is missing", False, on_disk(answer) == "not there")
         room.check("it is listed", [*room.snapshots], room.names())

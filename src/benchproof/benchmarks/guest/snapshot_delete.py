@@ -34,7 +34,7 @@ class Delete(Snapshotted, frozen=True):
     def once(self, room: Room) -> Answer:
         name, made = room.snapshot()
         room.check("it is listed", [*room.snapshots], room.names())
-        answer = room.drop(name)
+        answer = room.drop(name, timed=True)
         room.check("it is listed no more", [*room.snapshots], room.names())
         room.check("its folder is still on disk", False, on_disk(made) == "there")
         refused = bool(room.attempt("snapshot_changes", name=name).error)

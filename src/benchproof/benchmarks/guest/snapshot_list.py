@@ -46,7 +46,7 @@ class List(Snapshotted, frozen=True):
         oldest = next(iter(room.snapshots))
         room.remove_added(oldest)
         name, _ = room.snapshot()
-        answer = room.call("snapshot_list")
+        answer = room.time("snapshot_list")
         room.check("snapshots and what changed", expected(room), told(answer))
         room.drop(name)
         return answer

@@ -37,7 +37,7 @@ class Revert(Snapshotted, frozen=True):
         ((name, contents),) = room.snapshots.items()
         path = room.change(among=contents)
         room.check_content(path, room.contents[path])
-        answer = room.call("snapshot_revert", name=name, path=path)
+        answer = room.time("snapshot_revert", name=name, path=path)
         room.contents[path] = contents[path]
         room.check_content(path, contents[path])
         room.check_unchanged(name)

@@ -14,14 +14,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Literal, Protocol, Self, cast
 
 import msgspec
 
 from benchproof import oracles
+from benchproof.benchmarks.guest.within import Within
 from benchproof.benchmarks.lifecycle.measured import Measured, timing
 from benchproof.errors import NotSupported, TargetFailed
-from benchproof.model import Authority, Measurement, Observation, Served, Service, Target
+from benchproof.model import Authority, Clock, Instance, Measurement, Observation, Served, Target
 from benchproof.oracles import Evidence
 from benchproof.quantities import Size
 from benchproof.service import mcp_client
@@ -32,19 +33,24 @@ AUTHORITY = Authority(ambient=True)  # the host times them; what they may do is 
 NONDETERMINISM = "the random content of files, their names, and which of them are changed"
 UNSUPPORTED = "a target without a service behind it, or without its MCP, as outcome `unsupported`"
 WITHOUT_POSIX = "a copy of a workspace that the system's own store keeps, asked for over its protocol"
+_PATHS = {"host": "host client, MCP, host, file system", "guest": "client in the guest, MCP, host, file system"}
 _DEEPEST = 3  # levels of folders
 _CHANGED = 3  # files that a change touches
 
 
 class Snapshotted(Measured, frozen=True):
-    """`files` of `size` each are in the workspace."""
+    """`files` of `size` each are in the workspace.
+
+    `caller`: who makes the call that is timed: a client on the host, or one inside of the sandbox, the whole path from
+    the guest to the host's file system; `gateway`: the address at which the sandbox reaches the host.
+    """
 
     samples: int = 10
     warmups: int = 1
     files: int = 100
     size: Size = Size(1024)
-
-    tool: ClassVar[str] = ""
+    caller: Literal["host", "guest"] = "host"
+    gateway: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,22 +74,26 @@ class Snapshotted(Measured, frozen=True):
 
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
-        with opened(target, timeout_s=float(self.timeout)) as (tools, sandbox):
-            room = Room(tools, sandbox, seed=secrets.randbits(64))
+        with opened(target, timeout_s=float(self.timeout)) as (tools, instance):
+            timed: Tools = tools
+            if self.caller == "guest":
+                timed = Within(instance, served(target).service(), gateway=self.gateway, timeout_s=float(self.timeout))
+            room = Room(tools, instance.name, timed=timed, seed=secrets.randbits(64))
             room.fill(self.files, int(self.size))
             self.prepare(room)
             began_ns = time.monotonic_ns()
             answers = [self.once(room) for _ in range(self.rounds)]
             wall_ns = time.monotonic_ns() - began_ns
             evidence = room.evidence() | timing([each.elapsed_ns for each in answers], wall_ns=wall_ns)
-        evidence |= {"files": str(self.files), "size_bytes": str(int(self.size)), "path": "host client to MCP"}
+        evidence |= {"files": str(self.files), "size_bytes": str(int(self.size)), "path": _PATHS[self.caller]}
         return Observation(
             measurements=tuple(self._measurements(answers)), evidence=evidence | _stated(answers) | _clone(answers)
         )
 
     def _measurements(self, answers: Sequence[Answer]) -> Iterator[Measurement]:
         """The call, and what the service says of its parts, where it says the same parts each time."""
-        yield self.measurement([each.elapsed_ns for each in answers])
+        clock: Clock = "target" if self.caller == "guest" else "host"
+        yield msgspec.structs.replace(self.measurement([each.elapsed_ns for each in answers]), clock=clock)
         stages = [_stages(each) for each in answers]
         for name in stages[0]:
             if all(name in each for each in stages):
@@ -108,8 +118,9 @@ Contents = Mapping[str, bytes]
 class Room:
     """A workspace that is kept twice: by the service, and here."""
 
-    def __init__(self, tools: Tools, sandbox: str, *, seed: int) -> None:
+    def __init__(self, tools: Tools, sandbox: str, *, seed: int, timed: Tools | None = None) -> None:
         self._tools = tools
+        self._timed = timed or tools
         self._sandbox = sandbox
         self._random = random.Random(seed)
         self._number = 0
@@ -122,6 +133,13 @@ class Room:
     def call(self, tool: str, **arguments: object) -> Answer:
         """One call. Raises TargetFailed where the tool refuses."""
         found = self.attempt(tool, **arguments)
+        if found.error:
+            raise TargetFailed(f"mcp: call of '{tool}': {found.error}")
+        return found
+
+    def time(self, tool: str, **arguments: object) -> Answer:
+        """The one call that is timed, by whoever is to make it. Raises TargetFailed where the tool refuses."""
+        found = self._timed.call(tool, {"sandbox": self._sandbox, **arguments})
         if found.error:
             raise TargetFailed(f"mcp: call of '{tool}': {found.error}")
         return found
@@ -161,16 +179,16 @@ class Room:
         self.write(f"added/{self._number}-{secrets.token_hex(4)}")
         return chosen[0]
 
-    def snapshot(self) -> tuple[str, Answer]:
+    def snapshot(self, *, timed: bool = False) -> tuple[str, Answer]:
         """Make one under a fresh name."""
         name = f"bench-{secrets.token_hex(6)}"
-        answer = self.call("snapshot_create", name=name)
+        answer = (self.time if timed else self.call)("snapshot_create", name=name)
         self.snapshots[name] = dict(self.contents)
         return name, answer
 
-    def drop(self, name: str) -> Answer:
+    def drop(self, name: str, *, timed: bool = False) -> Answer:
         """Delete it."""
-        answer = self.call("snapshot_delete", name=name)
+        answer = (self.time if timed else self.call)("snapshot_delete", name=name)
         del self.snapshots[name]
         return answer
 
@@ -210,18 +228,28 @@ class Room:
         }
 
 
+class Named(Instance, Protocol):
+    """A sandbox of a service."""
+
+    name: str
+
+
+def served(target: Target) -> Served:
+    """The target as one with a service. Raises NotSupported."""
+    if isinstance(target, Served):
+        return target
+    raise NotSupported("there is no sandbox service behind this target", missing='a target of kind = "service"')
+
+
 @contextmanager
-def opened(target: Target, *, timeout_s: float) -> Iterator[tuple[Tools, str]]:
-    """A session with the service behind the target, and the name of a fresh sandbox of it. Raises NotSupported."""
-    if not isinstance(target, Served):
-        raise NotSupported("there is no sandbox service behind this target", missing='a target of kind = "service"')
-    service: Service = target.service()
+def opened(target: Target, *, timeout_s: float) -> Iterator[tuple[Tools, Named]]:
+    """A session with the service behind the target, and a fresh sandbox of it. Raises NotSupported."""
+    service = served(target).service()
     with ExitStack() as life:
         instance = life.enter_context(target.start())
-        name = getattr(instance, "name", "")
-        if not name:
+        if not getattr(instance, "name", ""):
             raise NotSupported("a sandbox of this service has no name, so no tool can be told which one is meant")
-        yield life.enter_context(mcp_client.session(service, timeout_s=timeout_s)), name
+        yield life.enter_context(mcp_client.session(service, timeout_s=timeout_s)), cast("Named", instance)
 
 
 def differences(before: Contents, after: Contents) -> dict[str, list[str]]:
