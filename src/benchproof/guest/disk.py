@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from benchproof.errors import LabInvalid, UsageError
 from benchproof.guest.monitor import Monitor
 from benchproof.model import Frozen
@@ -41,10 +43,17 @@ class Disk(Frozen, frozen=True):
     size_bytes: int
     base: Path | None = None  # None: it is empty
     form: str = ""  # of the base: raw or qcow2
+    sha256: str = ""  # of the base, where whoever made it knows
 
     def described(self) -> Disk:
         """The same disk without the path of its base."""
-        return Disk(size_bytes=self.size_bytes, base=self.base and Path("BASE"), form=self.form)
+        return msgspec.structs.replace(self, base=self.base and Path("BASE"), sha256="")
+
+    def read_only(self) -> list[str]:
+        """QEMU's arguments for its base alone, which nobody writes to."""
+        assert self.base is not None
+        node = _node("below", self.base, self.form, below=None, read_only=True)
+        return ["-blockdev", json.dumps(node), "-device", "virtio-blk-pci,drive=below,rerror=report"]
 
     def options(self, layers: Sequence[Path]) -> list[str]:
         """QEMU's arguments for this disk with `layers` on its base; the last of them is written to."""

@@ -77,6 +77,7 @@ class Hardware(Frozen, frozen=True, kw_only=True):
     cpus: tuple[int, ...] = ()  # of the host, which QEMU may use; empty: all that we may
     exact: bool = False  # the guest's clock counts its instructions
     disk: Disk | None = None
+    below: Disk | None = None  # another one, read only: what the first one's content lies above
 
     @property
     def machine_type(self) -> str:
@@ -152,6 +153,7 @@ class Hardware(Frozen, frozen=True, kw_only=True):
             "second serial port" if self.architecture.wire else "",
             *self.architecture.debug_exit[1:],
             "virtio-blk-pci" if self.disk else "",
+            "virtio-blk-pci, read only" if self.below else "",
             _CARD.partition(",")[0] if self.network else "",
             _EXACT["-device"] if self.exact else "",
             " ".join(self.options),

@@ -24,6 +24,7 @@ from benchproof.process import Supervised, Tail
 
 _FREEZES_ITSELF = ("-action", "panic=pause")  # by its pvpanic device
 _EXACT_KERNEL_ARGUMENTS = "norandmaps random.trust_cpu=off BENCHPROOF_EXACT=1"
+_ROOT_ARGUMENT = "BENCHPROOF_ROOT="
 _NETWORK_ARGUMENT = "BENCHPROOF_NETWORK=1"  # for the agent: see configure_card in agent.c
 _DRIVERS = "virtio_pci and virtio_blk built into the kernel, or a kernel of Debian's: debian:PACKAGE"
 _CARD_DRIVERS = "virtio_pci and virtio_net built into the kernel, or a kernel of Debian's: debian:PACKAGE"
@@ -46,6 +47,7 @@ class Machine(Hardware, frozen=True, kw_only=True):
     kernel: Path
     initramfs: Path
     kernel_arguments: str = X86_64.kernel_arguments
+    root: str = ""  # kind of the file system that the guest goes into: see enter_root in agent.c; empty: the initramfs
 
     def command(
         self,
@@ -84,16 +86,18 @@ class Machine(Hardware, frozen=True, kw_only=True):
             *("-no-reboot", *(_FREEZES_ITSELF if self.exact else ())),
             *(word for option in options.items() for word in option),
             *(self.disk.options(layers) if self.disk and layers else ()),
+            *(self.below.read_only() if self.below else ()),
             *(("-incoming", "defer") if restored else ()),
         ]
 
-    def _arguments_of_ours(self) -> tuple[str, str]:
-        return _EXACT_KERNEL_ARGUMENTS if self.exact else "", _NETWORK_ARGUMENT if self.open_network else ""
+    def _arguments_of_ours(self) -> tuple[str, ...]:
+        root = f"{_ROOT_ARGUMENT}{self.root}" if self.root else ""
+        return _EXACT_KERNEL_ARGUMENTS if self.exact else "", _NETWORK_ARGUMENT if self.open_network else "", root
 
     def described(self) -> Machine:
         """The same machine without the paths of this host, for the envelope; the files are there by their hashes."""
-        disk = self.disk and self.disk.described()
-        return msgspec.structs.replace(self, kernel=Path("KERNEL"), initramfs=Path("INITRAMFS"), disk=disk)
+        disks = {"disk": self.disk and self.disk.described(), "below": self.below and self.below.described()}
+        return msgspec.structs.replace(self, kernel=Path("KERNEL"), initramfs=Path("INITRAMFS"), **disks)
 
 
 class Guest:

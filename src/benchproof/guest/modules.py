@@ -1,4 +1,4 @@
-"""Which modules of a kernel a guest with a disk or a network needs, and in which order they load."""
+"""Which modules of a kernel a guest with a disk, a root on it or a network needs, and in which order they load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from benchproof.guest import images
 
 DISK = ("virtio_pci", "virtio_blk")
 NETWORK = ("virtio_pci", "virtio_net")
-KEPT = tuple(dict.fromkeys((*DISK, *NETWORK)))  # of a package, with all that they depend on
+ROOT = {  # kind of file system -> what mounts it, and what lies above one that is read only
+    "ext4": (*DISK, "crc32c_generic", "ext4"),
+    "erofs": (*DISK, "crc32c_generic", "ext4", "erofs", "overlay"),
+    "squashfs": (*DISK, "crc32c_generic", "ext4", "squashfs", "overlay"),
+}
+KEPT = tuple(
+    dict.fromkeys((*DISK, *NETWORK, *(name for names in ROOT.values() for name in names)))
+)  # of a package, with all that they depend on
 _NUMBERED = re.compile(r"^\d+-")
 
 

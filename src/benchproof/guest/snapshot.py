@@ -64,15 +64,15 @@ def key_of(machine: Machine) -> str:
     emulator = shutil.which(machine.architecture.emulator) or machine.architecture.emulator
     parts = [_file_hash(*_identity(path)) for path in (Path(emulator), machine.kernel, machine.initramfs)]
     parts += machine.described().command(wire="", monitor="", ram=_RAM, layers=[Path(_DISK)])
-    if machine.disk:
-        parts += [str(machine.disk.size_bytes), base_sha256(machine.disk)]
+    for each in filter(None, (machine.disk, machine.below)):
+        parts += [str(each.size_bytes), base_sha256(each)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def base_sha256(of: disk.Disk) -> str:
     """Of the image at the bottom; empty if there is none. Raises StartFailed."""
     try:
-        return _file_hash(*_identity(of.base)) if of.base else ""
+        return of.sha256 or (_file_hash(*_identity(of.base)) if of.base else "")
     except OSError as error:
         raise StartFailed(f"cannot read the disk image '{of.base}': {error.strerror}") from error
 

@@ -209,7 +209,7 @@ static _Noreturn void become(int words_fd)
     for (ssize_t n; (n = read(words_fd, words + size, FRAME_LIMIT - size)) > 0;) size += (size_t)n;
     close(words_fd);
     if (!split(words, size, argv)) _exit(0); /* the agent ended */
-    execv(argv[0], argv);
+    execvp(argv[0], argv);
     fprintf(stderr, "probe: cannot execute '%s': %s\n", argv[0], strerror(errno));
     _exit(CANNOT_EXECUTE);
 }
@@ -481,6 +481,57 @@ static void mount_disk(void)
     mount("/dev/vda", "/disk", "ext4", 0, NULL);
 }
 
+/* ---- a root file system on a disk: commands run in it, and everything but /run and /dev/shm lies on it ---- */
+
+static void mount_or_die(const char *from, const char *where, const char *type, unsigned long flags, const char *options)
+{
+    char what[200];
+    snprintf(what, sizeof what, "the root file system: mount %s as %s", from, type ? type : "it is");
+    mkdir(where, 0755);
+    if (mount(from, where, type, flags, options)) die(what);
+}
+
+/* The program that serves is also the probe, and stays at its place. It lies in memory, wherever the rest does. */
+static void keep_probe(void)
+{
+    int file = open("/root/init", O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+    if (file < 0) die("the root file system: /init");
+    close(file);
+    mount_or_die("/init", "/root/init", NULL, MS_BIND, NULL);
+}
+
+static void move_mounts(int is_layered)
+{
+    mount_or_die("/dev", "/root/dev", NULL, MS_MOVE, NULL);
+    mount_or_die("/proc", "/root/proc", NULL, MS_MOVE, NULL);
+    mount_or_die("/sys", "/root/sys", NULL, MS_MOVE, NULL);
+    mount_or_die("tmpfs", "/root/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+    mount_or_die("tmpfs", "/root/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, NULL);
+    mount_or_die("devpts", "/root/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666");
+    if (is_layered) mount_or_die("/base", "/root/run/base", NULL, MS_MOVE, NULL); /* what is beneath stays in sight */
+    if (symlink("/proc/self/fd", "/root/dev/fd") || symlink("fd/0", "/root/dev/stdin") || symlink("fd/1", "/root/dev/stdout") || symlink("fd/2", "/root/dev/stderr")) die("the root file system: /dev/fd");
+}
+
+/* An ext4 is written to; any other type is beneath a layer that is, on a disk of its own. */
+static void enter_root(const char *type)
+{
+    int is_layered = strcmp(type, "ext4") != 0;
+    if (is_layered) {
+        mount_or_die("/dev/vdb", "/base", type, MS_RDONLY, NULL);
+        mount_or_die("/dev/vda", "/upper", "ext4", 0, NULL);
+        mkdir("/upper/upper", 0755), mkdir("/upper/work", 0755);
+        mount_or_die("overlay", "/root", "overlay", 0, "lowerdir=/base,upperdir=/upper/upper,workdir=/upper/work");
+    } else mount_or_die("/dev/vda", "/root", type, 0, NULL);
+    keep_probe();
+    move_mounts(is_layered);
+    if (umount("/tmp") || chdir("/root") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) die("the root file system");
+    if (access("/bin/sh", X_OK)) die("the root file system: /bin/sh");
+    mkdir("/tmp", 01777), mkdir("/root", 0700), mkdir("/work", 0755);
+    setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+    setenv("HOME", "/root", 1);
+    unsetenv("BENCHPROOF_ROOT");
+}
+
 /* The kernel hands a NAME=value of its command line that it does not know to process 1, as environment. */
 static int open_wire(void)
 {
@@ -542,7 +593,8 @@ int serve_as_init(void)
     load_modules();
     raise_loopback();
     if (getenv("BENCHPROOF_NETWORK")) configure_card();
-    mount_disk();
+    if (getenv("BENCHPROOF_ROOT")) enter_root(getenv("BENCHPROOF_ROOT"));
+    else mount_disk();
     if (getenv("BENCHPROOF_EXACT")) serve_exact(wire, payload, FRAME_LIMIT);
     send_text(wire, 'H', "benchproof-agent 1");
     for (int type; (type = receive_frame(wire, payload, &size)) >= 0;) {

@@ -1,4 +1,4 @@
-"""A Linux guest in QEMU: the probe is its only program. Each invocation is a clone or a cold boot."""
+"""A Linux guest in QEMU: the probe alone, or a root on a disk. Each invocation is a clone or a cold boot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import msgspec
 from benchproof import probe
 from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
 from benchproof.footprint import disk_bytes, footprint
-from benchproof.guest import disk, exact, initramfs, kernels, modules, snapshot
+from benchproof.guest import disk, exact, initramfs, kernels, modules, roots, snapshot
 from benchproof.guest import machine as machines
 from benchproof.guest.architecture import ARCHITECTURES, X86_64, Architecture
 from benchproof.guest.hardware import HOST_ADDRESS, emulator_version
@@ -31,6 +31,7 @@ from benchproof.targets.settings import Plugged, refuse_unreadable
 _PUT_TIMEOUT_S = 120.0
 _LEAST_MEMORY_BYTES = 16 << 20
 _NOT_EXACT = "exact = false in the plan"
+_WORKSPACE = "/work"  # of a guest with a root on its disk
 
 
 class _GuestInstance:
@@ -84,6 +85,8 @@ class _GuestInstance:
     @cached_property
     def workspace(self) -> str:
         """Where files are put: on the disk if it holds a file system, else in memory."""
+        if self._target.settings.root:
+            return _WORKSPACE
         if self._chain.own and f" {disk.FOLDER} ".encode() in self.get("/proc/mounts"):
             return disk.FOLDER
         return "/tmp"  # noqa: S108 - a path inside the guest
@@ -167,12 +170,17 @@ class Qemu:
         """`kernel`: a path, or `debian:PACKAGE`; `start`: a clone of a frozen guest; the machine: see `Plugged`.
 
         `disk`: how large an empty one is, or the path of an image to begin with, which is never written to.
-        `exact`: count instructions, see exact.py.
+        `root`: `debian`, built from packages, or the path of an image; `root_format`: what it is built as; `packages`:
+        more of them, by name or as the path of a .deb; `disk` is then how large it is. `exact`: count instructions, see
+        exact.py.
         """
 
         kernel: str = "debian:linux-image-cloud-amd64"
         start: Literal["snapshot", "cold"] = "snapshot"
         disk: str | float | None = None
+        root: str = ""
+        root_format: Literal["", "ext4", "erofs", "squashfs", "qcow2"] = ""
+        packages: tuple[str, ...] = ()
         arguments: str = ""  # added to the kernel's command line
         start_timeout: Duration = Duration(60)
 
@@ -182,12 +190,27 @@ class Qemu:
                 raise UsageError('exact: expected start = "snapshot", a count is not exact otherwise')
             if self.exact and self.disk is not None:
                 raise UsageError("exact: expected no disk, the host chooses when it answers")
+            if self.root:
+                self._refuse_bad_root()
+            elif self.root_format or self.packages:
+                key = "root_format" if self.root_format else "packages"
+                raise UsageError(f"{key}: expected a root in the plan, such as root = '{roots.DEBIAN}', found none")
             if self.memory < _LEAST_MEMORY_BYTES:
                 raise UsageError(f"memory: expected 16 MiB to 4 TiB, found {self.memory / 2**20:g} MiB")
 
+        def _refuse_bad_root(self) -> None:
+            if self.exact:
+                raise UsageError("exact: expected no root on a disk, the host chooses when that answers")
+            if self.packages and self.root != roots.DEBIAN:
+                raise UsageError(f"packages: expected root = '{roots.DEBIAN}', an image stays as it is")
+            if self.disk is not None and roots.size_bytes(self.disk) < roots.SMALLEST_BYTES:
+                raise UsageError(f"disk: expected 64 MiB or more for a root, found '{self.disk}'")
+
         def refuse_missing(self) -> None:
             super().refuse_missing()
-            if self.disk is not None:
+            if self.root:
+                roots.refuse_wrong(self.root, form=self.root_format, packages=self.packages)
+            elif self.disk is not None:
                 disk.parse(self.disk)
             if not self.kernel.startswith(kernels.DEBIAN) and not Path(self.kernel).is_file():
                 what = "a folder" if Path(self.kernel).is_dir() else "no such file"
@@ -242,20 +265,48 @@ class Qemu:
         emulator_version(self.architecture)
         program = self.foreign_probe.path if self.foreign_probe else self.lab.probe
         archive = self.lab.scratch / f"initramfs-{id(self)}"
-        plugged = None if self.settings.disk is None else disk.parse(self.settings.disk)
+        plugged, below = self._disks()
         archive.write_bytes(initramfs.build(program.read_bytes(), self._modules()))
-        hardware = msgspec.structs.replace(self.settings.hardware(self.architecture), disk=plugged)
+        hardware = msgspec.structs.replace(self.settings.hardware(self.architecture), disk=plugged, below=below)
         emulated = machines.Machine(
             **msgspec.structs.asdict(hardware),
             kernel=self.kernel.path,
             initramfs=archive,
             kernel_arguments=f"{self.architecture.kernel_arguments} {self.settings.arguments}".strip(),
+            root=self.root.kind if self.root else "",
         )
         return emulated if self.kvm_trouble(emulated) else emulated.with_kvm()
 
+    @cached_property
+    def root(self) -> roots.Root | None:
+        """What the guest goes into, built at first use; None: the initramfs is all. Raises NotSupported."""
+        settings = self.settings
+        if not settings.root:
+            return None
+        if settings.root == roots.DEBIAN and self.foreign_probe:
+            raise NotSupported(
+                f"a root is built of packages for {platform.machine()}, and this guest is {self.architecture.name}",
+                missing="root = PATH of an image for it",
+            )
+        size_bytes = roots.DEFAULT_BYTES if settings.disk is None else roots.size_bytes(settings.disk)
+        return roots.find(
+            settings.root,
+            form=settings.root_format or "ext4",
+            size_bytes=size_bytes,
+            packages=settings.packages,
+            cache=self.lab.cache,
+        )
+
+    def _disks(self) -> tuple[disk.Disk | None, disk.Disk | None]:
+        if self.root:
+            return self.root.disk, self.root.below
+        return (None if self.settings.disk is None else disk.parse(self.settings.disk)), None
+
     def _modules(self) -> dict[str, bytes]:
         """Those of the devices that this guest uses, by name; none for a kernel by path."""
-        of_disk = modules.DISK if self.settings.disk is not None else ()
+        of_disk: tuple[str, ...] = modules.DISK if self.settings.disk is not None else ()
+        if self.root:
+            of_disk = modules.ROOT[self.root.kind]
         of_network = modules.NETWORK if self.settings.network == "host" else ()
         return kernels.module_files(self.kernel, (*of_disk, *of_network))
 
@@ -273,6 +324,8 @@ class Qemu:
         if on := self.machine.disk:
             plugged["disk_bytes"] = str(on.size_bytes)
             plugged |= {"disk_base_sha256": snapshot.base_sha256(on)} if on.base else {}
+        if read_only := self.machine.below:
+            plugged["disk_below_sha256"] = snapshot.base_sha256(read_only)
         found = {"machine": plugged, **seen_within(observed, **self._booted())}
         network = "host" if self.settings.network == "host" else "none"
         return with_authority(found, seccomp="none", network=network, usual="none")
@@ -286,6 +339,7 @@ class Qemu:
             "initramfs_sha256": hashlib.sha256(self.machine.initramfs.read_bytes()).hexdigest(),
             "command": " ".join(self.machine.described().command(wire="FD", monitor="FD", layers=[Path("DISK")])),
             "start": self.settings.start,
+            **(self.root.facts if self.root else {}),
             **{f"probe_{name}": value for name, value in program.items()},
         }
 
