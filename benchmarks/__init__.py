@@ -15,6 +15,7 @@ STUDIES = {
     "startup": "benchmarks.startup",
     "getpid_vs_perf": "benchmarks.getpid_vs_perf",
     "fork_exec_vs_hyperfine": "benchmarks.fork_exec_vs_hyperfine",
+    "disk_vs_fio": "benchmarks.disk_vs_fio",
     "quick_run": "benchmarks.quick_run",
     "guest_start": "benchmarks.guest_start",
     "clones": "benchmarks.clones",

@@ -41,6 +41,23 @@ def asked_of(suites: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
     return found
 
 
+def with_parameters(suites: dict[str, Any], given: dict[str, Any], beginning: str) -> tuple[dict[str, Any], int]:
+    """The tables with these parameters for each benchmark whose name begins so, and how many cases got some."""
+    changed, count = dict(suites), 0
+    for key, table in suites.items():
+        if _has_items(table):
+            items = [_changed(each, given, beginning) for item in table["benchmarks"] for each in _items(item)]
+            count += sum(isinstance(each, dict) and str(each.get("name")).startswith(beginning) for each in items)
+            changed[key] = table | {"benchmarks": items}
+    return changed, count
+
+
+def _changed(item: Any, given: dict[str, Any], beginning: str) -> Any:
+    table = {"name": item} if isinstance(item, str) else item
+    asked = isinstance(table, dict) and str(table.get("name")).startswith(beginning)
+    return table | given if asked else item
+
+
 def names_of(items: list[Any]) -> set[str]:
     """The names of the benchmarks that are asked, suites resolved."""
     resolved = [each for item in items for each in _items(item)]

@@ -16,6 +16,8 @@ from benchproof.errors import UsageError
 if TYPE_CHECKING:
     from benchproof.plan import Plan
 
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
+
 _EPILOG = """\b
 Examples:
   benchproof run                                 host, sandboxes and a Linux guest, quick
@@ -26,6 +28,7 @@ Examples:
   benchproof run --plan kernel-vs-kernel         Debian's Linux 6.12 against its 6.1, timed and counted
   benchproof run --plan smp-scaling              the same work on 1, 2 and 4 CPUs: does more CPU help?
   benchproof run --until-decided --margin "5 %"  blocks until each ratio is faster, slower or the same; 30 at most
+  benchproof run --suite guest --size-mb 64      disk, root file system, start of programs, HTTP, snapshots
   benchproof run --resume last                   go on where a run was ended
 """
 
@@ -64,6 +67,18 @@ Examples:
     help="What is measured, for trends and baselines: commit=, branch=, tag= or a word of yours (repeatable). Without"
     " one of the three they are those of CI or of the git folder that you are in; commit= alone records none.",
 )
+@click.option(
+    "--size-mb",
+    type=click.IntRange(1, 4096),
+    envvar="BENCHPROOF_BENCH_SIZE_MB",
+    help="Size in MiB of the file of disk.*; 256 by default.",
+)
+@click.option(
+    "--dir",
+    "folder",
+    envvar="BENCHPROOF_BENCH_DIR",
+    help="Folder inside the target for the file of disk.*; by default where files are copied to.",
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run that was ended.")
 @home_option
 @json_option
@@ -79,6 +94,8 @@ def command(
     margin: str | None,
     seed: int | None,
     labels: tuple[str, ...],
+    size_mb: int | None,
+    folder: str | None,
     resume: str | None,
     home: Path,
     as_json: bool,
@@ -99,7 +116,7 @@ def command(
     changes = {key: value for key, value in changes.items() if value is not None}
     probe = laboratory.prepare_probe(laboratory.cache_folder())
     if resume is not None:
-        if plan_file or targets or benchmarks or exact or changes or labels:
+        if plan_file or targets or benchmarks or exact or changes or labels or folder or size_mb:
             raise UsageError(
                 "--resume goes on with the plan of the run; it takes none of the options that change a plan"
             )
@@ -108,7 +125,8 @@ def command(
     else:
         chosen = tuple(name.strip() for name in targets.split(",")) if targets else ()
         path = plan_file or DEFAULT
-        wanted = _plan(path, chosen, benchmarks, exact=exact, changes=changes, note=progress.note)
+        disk = _of_disk(size_mb, folder)
+        wanted = _plan(path, chosen, benchmarks, exact=exact, changes=changes, disk=disk, note=progress.note)
         said = collect(labels, folder=Path.cwd(), environment=os.environ)
         session = runner.begin(wanted, home, probe, progress, said)
     with progress, session as running:
@@ -126,6 +144,7 @@ def _plan(
     *,
     exact: bool,
     changes: dict[str, Any],
+    disk: dict[str, Any],
     note: Callable[[str], None],
 ) -> Plan:
     """The plan that the arguments ask for; what was left out is noted."""
@@ -138,10 +157,30 @@ def _plan(
         document, left_out = plan.counted(document)
         for name in left_out:
             note(f"target '{name}' cannot count instructions and is left out")
+    if disk:
+        document = _with_disk(document, disk)
     wanted = plan.parse(document, where=path.name, **changes)
     if unasked := [key for key in whole.get("gates", {}) if key not in document["gates"]]:
         note(f"gates that are not judged, their target or benchmark was not chosen: {', '.join(unasked)}")
     return wanted
+
+
+def _of_disk(size_mb: int | None, folder: str | None) -> dict[str, Any]:
+    """The parameters of disk.* that were given in words or by the environment."""
+    return ({} if size_mb is None else {"size": f"{size_mb} MiB"}) | ({"folder": folder} if folder else {})
+
+
+def _with_disk(document: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The plan with these. Raises UsageError for an option that nothing asked for can take."""
+    from benchproof.suites import with_parameters
+    from benchproof.tables import table_of
+
+    suites, count = with_parameters(table_of(document, "suites", "the plan"), given, "disk.")
+    source = click.get_current_context().get_parameter_source
+    said = [word for word, name in (("--size-mb", "size_mb"), ("--dir", "folder")) if source(name) == _COMMAND_LINE]
+    if said and not count:
+        raise UsageError(f"{said[0]}: expected a benchmark of disk.* among those asked, found none; add --suite guest")
+    return document | {"suites": suites} if count else document
 
 
 def show(result: Any, path: Path, *, as_json: bool) -> int:

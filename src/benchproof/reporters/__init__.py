@@ -24,5 +24,6 @@ FORMATS = Table(
         "bencher": "benchproof.reporters.bencher:render",
         "google-benchmark": "benchproof.reporters.google_benchmark:render",
         "openmetrics": "benchproof.reporters.openmetrics:render",
+        "capsem-guest": "benchproof.reporters.capsem_guest:render",
     },
 )

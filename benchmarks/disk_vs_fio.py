@@ -1,0 +1,111 @@
+"""Does disk.* say what fio says of the same job in the same folder?
+
+Both get the same file size, block size, O_DIRECT or not, and one fsync at the end; fio's psync engine makes the calls
+that we make. What differs was taken away: fio lays its file out beforehand for reads and random writes, as we do, and
+may not preallocate a new one; its buffers are random once, ours carry a stamp a page, and neither is on our clock.
+fio's rate is bytes by its runtime, which it rounds to milliseconds: so the amount is not tiny.
+
+fio checks nothing of what it reads or writes here; we check every byte, between the calls.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.our_side import started_host
+from benchmarks.peers import run
+from benchmarks.rows import NoNumber, Row, agreement, in_turn
+from benchproof import runner
+from benchproof.benchmarks import BENCHMARKS
+from benchproof.benchmarks.guest import inside
+from benchproof.model import Passed
+from benchproof.quantities import Size
+from benchproof.targets.host import FolderInstance
+
+_ROUNDS, _QUICK_ROUNDS = 10, 3
+_TOLERANCE = 0.05
+GOAL = f"within {_TOLERANCE:.0%}"
+_TIMEOUT_S = 300.0
+_SIZE_BYTES = 256 << 20
+_OPERATIONS = 10_000
+_MIB = 2**20
+_JOBS = {  # our benchmark -> what fio calls it
+    "disk.sequential_write": "write",
+    "disk.sequential_read": "read",
+    "disk.random_write": "randwrite",
+    "disk.random_read": "randread",
+}
+
+
+def study() -> Sequence[Row]:
+    """Every job with O_DIRECT, and the sequential ones through the cache: the cache's own pace is no device's."""
+    return _study(_ROUNDS)
+
+
+def quick_study() -> Sequence[Row]:
+    """Fewer rounds."""
+    return _study(_QUICK_ROUNDS)
+
+
+def _study(rounds: int) -> Sequence[Row]:
+    if not shutil.which("fio"):
+        raise NoNumber("fio is not installed: apt-get install fio")
+    jobs = [(name, "on") for name in _JOBS] + [("disk.sequential_write", "off"), ("disk.sequential_read", "off")]
+    with started_host() as instance, tempfile.TemporaryDirectory() as folder:
+        return [_row(name, direct, instance, Path(folder), rounds) for name, direct in jobs]
+
+
+def _row(name: str, direct: str, instance: FolderInstance, folder: Path, rounds: int) -> Row:
+    words = f"{name}, {'O_DIRECT' if direct == 'on' else 'through the cache'}"
+    ours, peer = words, f"fio --rw={_JOBS[name]} --direct={int(direct == 'on')}"
+    turns = in_turn(
+        {
+            ours: lambda: _ours(name, direct, instance, folder) / _MIB,
+            peer: lambda: _fio(name, direct, folder) / _MIB,
+        },
+        rounds=rounds,
+    )
+    return agreement(ours=ours, peer=peer, unit="MiB/s", tolerance=_TOLERANCE, turns=turns)
+
+
+def _ours(name: str, direct: str, instance: FolderInstance, folder: Path) -> float:
+    """Bytes a second. Raises NoNumber if the oracle objects."""
+    more: dict[str, Any] = {"operations": _OPERATIONS} if "random" in name else {}
+    question = BENCHMARKS.load(name)(size=Size(_SIZE_BYTES), folder=str(folder), direct=direct, **more)
+    words = {
+        "--dir": str(folder),
+        "--size": _SIZE_BYTES,
+        "--block": int(question.block),
+        "--iterations": question.operations_asked,
+        "--direct": int(direct == "on"),
+        "--seed": 7,
+    }
+    reading = inside.measured(instance, name, words | question.words, timeout_s=_TIMEOUT_S)
+    outcome = runner.judge(question, question.observe(reading))
+    if not isinstance(outcome, Passed):
+        raise NoNumber(f"expected a right answer of '{name}', found {outcome}")
+    return next(each.samples[0] for each in outcome.measurements if each.metric == f"{name}.throughput")
+
+
+def _fio(name: str, direct: str, folder: Path) -> float:
+    """Bytes a second, the fsync in it. Raises NoNumber if it does not end well or moved another amount."""
+    job, block = _JOBS[name], 4096 if "random" in name else _MIB
+    amount = _OPERATIONS * block if "random" in name else _SIZE_BYTES
+    argv = [
+        *("fio", "--name=peer", "--ioengine=psync", "--output-format=json", f"--rw={job}", f"--bs={block}"),
+        *(f"--filename={folder / 'fio'}", f"--size={_SIZE_BYTES}", f"--io_size={amount}", "--fallocate=none"),
+        *(f"--direct={int(direct == 'on')}", "--end_fsync=1", "--invalidate=1", "--refill_buffers=0"),
+    ]
+    if job == "write":
+        (folder / "fio").unlink(missing_ok=True)
+    done = run(argv, timeout_s=_TIMEOUT_S)
+    found = msgspec.json.decode(done[done.index(b"{") :])["jobs"][0]["write" if "write" in job else "read"]
+    if found["io_bytes"] != amount:
+        raise NoNumber(f"fio moved {found['io_bytes']} bytes, expected {amount}")
+    return float(found["io_bytes"] / (found["runtime"] / 1e3))
