@@ -375,6 +375,13 @@ def test_the_gates_of_a_sandbox_are_those_that_their_makers_state():
     assert (found.run.blocks, found.run.quick, list(found.targets)) == (3, False, ["linux"])
 
 
+def test_the_gates_of_a_service_are_those_of_a_sandbox():
+    service, sandbox = (plan.load(Path(name)) for name in ("service-gates", "sandbox-gates"))
+    assert service.gates == sandbox.gates
+    assert [case.question for case in service.cases] == [case.question for case in sandbox.cases]
+    assert (service.run.blocks, service.targets["service"][0]) == (3, "service")
+
+
 def test_a_file_that_exists_wins_over_a_shipped_plan_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("default").write_text("[targets.mine]\nkind = 'host'\n")

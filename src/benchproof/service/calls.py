@@ -153,7 +153,10 @@ class Calls:
         if operation is None:
             said = self._must(name, f"base64 {shlex.quote(path)}", f"get: cannot read '{path}'", _SIMPLE_S)
             return _decoded("get", "content", b"".join(said.split()))
-        answer = self._sent("get", operation, {"name": name, "path": path})
+        try:
+            answer = self._sent("get", operation, {"name": name, "path": path})
+        except TargetFailed as error:
+            raise TargetFailed(f"get: cannot read '{path}': {str(error).removeprefix('get: ')}") from error
         if not operation.answer:
             return answer.body
         return _bytes("get", "content", self._found("get", operation, answer))

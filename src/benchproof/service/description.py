@@ -165,7 +165,7 @@ def parse(document: Mapping[str, Any], *, where: str, folder: Path) -> Descripti
     except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"{where}: {_place_of(error)}") from error
     api = openapi.load(read.openapi, folder, where) if read.openapi and "://" not in read.openapi else None
-    return _checked(resolved(read, api, where) if api or not read.openapi else read, where)
+    return checked(resolved(read, api, where) if api or not read.openapi else read, where)
 
 
 def resolved(description: Description, api: openapi.Document | None, where: str) -> Description:
@@ -198,7 +198,8 @@ def _place_of(error: Exception) -> str:
     return f"{place.rstrip('`')}: {words}" if place else words
 
 
-def _checked(description: Description, where: str) -> Description:
+def checked(description: Description, where: str) -> Description:
+    """The description, if it says all that must be said and nothing that makes no sense. Raises UsageError."""
     for name, known in PLACES.items():
         operation: Operation | None = getattr(description, name)
         if operation is not None:
@@ -231,7 +232,8 @@ def _check_whole(description: Description, where: str) -> None:
     if not (description.provision.has("name") or "name" in description.provision.answer):
         raise UsageError(f"{where}: provision: expected {{name}} in the request, or answer.name: how is it called?")
     for name in ("exec", "delete"):
-        if not getattr(description, name).has("name"):
+        operation: Operation = getattr(description, name)
+        if operation.path and not operation.has("name"):  # without a path, an OpenAPI document is still to say it
             raise UsageError(f"{where}: {name}: expected {{name}} in the request: which sandbox?")
     if not (description.exec.has("argv") or description.exec.has("command")):
         raise UsageError(f"{where}: exec: expected {{argv}} or {{command}} in the request: which command?")

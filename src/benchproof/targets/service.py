@@ -86,7 +86,7 @@ class SandboxService:
         if "://" not in found.openapi:
             return found
         where = Path(self.settings.api).name
-        return description.resolved(found, openapi.fetch(found.openapi, where), where)
+        return description.checked(description.resolved(found, openapi.fetch(found.openapi, where), where), where)
 
     # ---- Served ----
 
