@@ -316,7 +316,18 @@ def test_verify_of_what_is_no_run_is_a_bad_answer(tmp_path):
     [
         ("targets", KINDS.names()),
         ("benchmarks", BENCHMARKS.names()),
-        ("plans", ["default", "kernel-vs-kernel", "sandbox-gates", "service-gates", "smp-scaling"]),
+        (
+            "plans",
+            [
+                "agent-chaos",
+                "agent-scale",
+                "default",
+                "kernel-vs-kernel",
+                "sandbox-gates",
+                "service-gates",
+                "smp-scaling",
+            ],
+        ),
     ],
 )
 def test_list_shows_every_name_with_a_sentence_about_it(tmp_path, what, expected):
