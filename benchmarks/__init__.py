@@ -16,6 +16,7 @@ STUDIES = {
     "getpid_vs_perf": "benchmarks.getpid_vs_perf",
     "fork_exec_vs_hyperfine": "benchmarks.fork_exec_vs_hyperfine",
     "disk_vs_fio": "benchmarks.disk_vs_fio",
+    "http_vs_wrk": "benchmarks.http_vs_wrk",
     "quick_run": "benchmarks.quick_run",
     "guest_start": "benchmarks.guest_start",
     "clones": "benchmarks.clones",

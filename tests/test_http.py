@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.http_vs_wrk import as_wrk_corrects
 from benchproof import plan
 from benchproof.benchmarks.guest import origins, proxies
 from benchproof.benchmarks.guest.http_download import Download
@@ -28,6 +29,7 @@ from benchproof.model import Observation
 from benchproof.probe import loads
 from benchproof.quantities import Duration, Size
 from benchproof.targets import KINDS
+from benchproof.targets.fake import Fake
 from tests.conftest import completed, why_unusable
 
 BODY = bytes(range(256)) * 8
@@ -277,7 +279,7 @@ def test_a_download_is_verified_by_its_hash(lab):
 
 def test_a_download_with_a_wrong_byte_is_found_when_the_clock_does_not_run(lab):
     right = bytes_of(GOOD)
-    with Service(right, right, right, bytes_of(GOOD[:-1] + b"\0"), right) as service:
+    with Service(right, right, bytes_of(GOOD[:-1] + b"\0"), right) as service:
         benchmark = Download(url=service.url, sha256=SHA256, size=Size(len(BODY)), samples=4)
         observation, violations = seen(benchmark, lab)
     assert "1 of 4 requests failed (body 1)" in violations[0]
@@ -448,3 +450,18 @@ def test_the_page_on_http_names_every_parameter_and_its_plan_makes_sense():
     for name in {*Requests.__struct_fields__, *Download.__struct_fields__}:
         assert f"`{name}`" in page
     assert all(f"`{name}`" in page for name in TROUBLES)
+
+
+def test_what_wrk_adds_to_its_latencies_is_added_to_ours_where_the_two_are_held_together():
+    assert as_wrk_corrects([1, 5, 6, 10], 3) == [1, 5, 6, 10, 7, 4]
+
+
+def test_a_guest_of_another_architecture_gets_no_probe_that_it_cannot_run(lab):
+    def answer(argv, _stdin, _files):
+        assert argv[1] == "facts"
+        return completed(b'{"architecture":"another"}')
+
+    target = Fake(answer)
+    target.lab = lab
+    with pytest.raises(NotSupported, match="for this host's architecture alone"):
+        load("https://127.0.0.1:1/", gateway="127.0.0.1").run(target)

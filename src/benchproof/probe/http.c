@@ -25,7 +25,7 @@
 
 enum { MOST_REQUESTS = 300000, MOST_CONNECTIONS = 1000, HEAD_LIMIT = 16 << 10, CHUNK = 256 << 10, EVENTS = 256, TICK_MS = 10 };
 enum { LATE_NS = 10000000 };
-static const uint64_t MOST_BYTES = 1ull << 30, UNTIL_END = UINT64_MAX;
+static const uint64_t SPARE_BYTES = 64 << 20, MOST_BYTES = 1ull << 30, UNTIL_END = UINT64_MAX;
 
 enum trouble { CONNECT, HANDSHAKE, PROXY, RESET, TRUNCATED, TIMEOUT, MALFORMED, STATUS, LENGTH, BODY, UNMARKED, TROUBLES };
 static const char *const TROUBLE[TROUBLES] = { "connect", "handshake", "proxy", "reset", "truncated", "timeout", "malformed", "status", "length", "body", "unmarked" };
@@ -97,8 +97,11 @@ static void fail(struct link *l, enum trouble kind, const char *words)
     rest(l);
 }
 
+/* Where there is memory for both, a body is compared with the one whose hash was right: an emulated guest takes seconds
+   to hash what it gets in one. */
 static int is_right(const unsigned char *body)
 {
+    if (body != L.body) return !memcmp(body, L.body, L.size);
     unsigned char found[32];
     sha256(body, L.size, found);
     return !memcmp(found, L.digest, sizeof found);
@@ -439,9 +442,11 @@ static void prepare(void)
     L.learning = 0;
     refuse_trouble("the first request", 1);
     if (!is_right(L.body)) { fprintf(stderr, "probe: http: the first request, untimed: body: its SHA-256 is not the expected one\n"); exit(70); }
+    L.warmups = 1;
+    if (L.store) return; /* its only connection has brought it */
     drive(L.connections, L.connections);
     refuse_trouble("the first request of each connection", L.connections);
-    L.warmups = 1 + L.connections;
+    L.warmups += L.connections;
 }
 
 /* ---- what is said of it ---- */
@@ -498,6 +503,7 @@ static void report(void)
     for (int kind = 0; kind < TROUBLES; kind++)
         if (L.failed[kind]) evidence(TROUBLE[kind], L.failed[kind]);
     if (*L.first_failure) say_clean("first_failure", L.first_failure);
+    evidence_text("judged_by", L.store && L.kept == L.body ? "SHA-256 of each" : "every byte, against a body with the right SHA-256");
     evidence("begun", L.begun), evidence("warmups", L.warmups);
     evidence("body_bytes", L.bytes);
     evidence("connects", L.connects), evidence("reconnects", L.reconnects);
@@ -618,7 +624,7 @@ int http(int argc, char **argv)
     L.body = room(L.size);
     if ((L.poll = epoll_create1(EPOLL_CLOEXEC)) < 0) unsupported("epoll");
     prepare();
-    if (L.store) L.kept = L.body;
+    if (L.store) L.kept = memory_available() > L.size + SPARE_BYTES ? room(L.size) : L.body;
     L.timed = 1;
     drive(L.requests, L.connections);
     report();

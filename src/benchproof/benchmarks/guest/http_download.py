@@ -26,7 +26,7 @@ class Download(Loaded, frozen=True, kw_only=True):
         question=__doc__,
         mechanism="GET over one kept connection into memory that was touched before; from the request to the last byte",
         without_posix=loaded.WITHOUT_POSIX,
-        oracle="the SHA-256 of each body, taken when the clock does not run; nginx counts the same; marks of a proxy",
+        oracle="every byte of each body, or its SHA-256, with the clock stopped; nginx counts the same; proxy marks",
         nondeterminism="the body of an origin of ours",
         corpus=loaded.CORPUS,
         authority=loaded.AUTHORITY,
@@ -35,8 +35,8 @@ class Download(Loaded, frozen=True, kw_only=True):
 
     size: Size = Size(100e6)
     samples: int = 3
-    timeout: Duration = Duration(60)
-    budget: Duration = Duration(300)
+    timeout: Duration = Duration(120)
+    budget: Duration = Duration(600)
 
     def __post_init__(self) -> None:
         super().__post_init__()

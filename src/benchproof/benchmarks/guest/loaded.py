@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import platform
 import re
 import socket
 from collections.abc import Iterator
@@ -163,7 +164,7 @@ class Loaded(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def _words(self, target: Housed, instance: Instance, origin: Origin, proxy: Proxy) -> list[str]:
         secure = origin.url.startswith("https")
-        program = instance.put(probe.build_with_tls(target.lab.cache).path, "probe-tls") if secure else instance.probe
+        program = _with_tls(target, instance) if secure else instance.probe
         ca = proxy.ca or origin.ca
         options = {
             "--size": origin.size_bytes,
@@ -233,6 +234,14 @@ class Loaded(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if self.count > 1 and found < rate * _REACHED_SHARE:
             words = "every connection was waiting for an answer"
             yield f"rate: {rate} requests/s were intended, {found:.1f} went out: {words}"
+
+
+def _with_tls(target: Housed, instance: Instance) -> str:
+    """Where the larger probe lies inside. Raises NotSupported."""
+    facts = instance.run([instance.probe, "facts"], timeout_s=_LONGER_S).stdout
+    if f'"architecture":"{platform.machine()}"'.encode() not in facts:
+        raise NotSupported("https: the probe with TLS is built for this host's architecture alone", missing="http://")
+    return instance.put(probe.build_with_tls(target.lab.cache).path, "probe-tls")
 
 
 def _no_trouble(evidence: Evidence) -> Iterator[str]:
