@@ -93,6 +93,8 @@ BENCHMARKS = Table(
         "chaos.exhaust_memory": f"{_RESILIENCE}.exhaust_memory:ExhaustMemory",
         "chaos.fill_disk": f"{_RESILIENCE}.fill_disk:FillDisk",
         "chaos.snapshot_under_write": f"{_RESILIENCE}.snapshot_under_write:SnapshotUnderWrite",
+        "chaos.kill_daemon": f"{_RESILIENCE}.kill_daemon:KillDaemon",
+        "chaos.cut_network": f"{_RESILIENCE}.cut_network:CutNetwork",
         "soak.agents": f"{_RESILIENCE}.soak:Soak",
         "http.requests": f"{_GUEST}.http_requests:Requests",
         "http.download": f"{_GUEST}.http_download:Download",

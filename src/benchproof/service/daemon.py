@@ -138,15 +138,23 @@ def served(
     url: str = "",
     mcp: str = "",
     cpus: Sequence[int] = (),
+    folder: Path | None = None,
 ) -> Iterator[Running]:
-    """A process of its own, just started; leaving the context ends it and all that it started."""
-    with tempfile.TemporaryDirectory(dir=lab.scratch, prefix="service-") as folder:
-        ready, state = Path(folder, "ready.json"), Path(folder, "state")
-        state.mkdir()
+    """A process of its own, just started; leaving the context ends it and all that it started.
+
+    `folder`: the caller's, where its state may be that of one before; there, it has a parent that stays when it dies,
+    so that what it started is not ended with it, and can be seen.
+    """
+    with contextlib.ExitStack() as stack:
+        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(dir=lab.scratch, prefix="service-")))
+        ready, state = place / "ready.json", place / "state"
+        ready.unlink(missing_ok=True)
+        state.mkdir(exist_ok=True)
         port = str(_free_port()) if any("{port}" in word for word in (*start, url)) else ""
         address = url.replace("{port}", port)
         values = {"ready": str(ready), "state": str(state), "port": port, "url": address}
         words = program([_replaced(word, values) for word in start])
+        words = (str(lab.probe), "stay", str(place / "output"), *words) if folder else words
         running = Running(description, url=address, headers=headers, mcp=mcp)
         with contextlib.closing(running):
             try:

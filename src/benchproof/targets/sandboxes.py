@@ -151,6 +151,21 @@ def sandbox(origin: Origin, image: str | None, ancestors: frozenset[str] = froze
     started.end()
 
 
+class Elsewhere(Frozen, frozen=True):
+    """A service at an address: what a sandbox starts from there, and the end of one whose client is gone."""
+
+    origin: Origin
+    image: str | None
+
+    def start(self) -> contextlib.AbstractContextManager[Sandbox]:
+        """A sandbox, as the target usually has them."""
+        return sandbox(self.origin, self.image)
+
+    def delete(self, name: str) -> None:
+        """Raises TargetFailed."""
+        self.origin.calls.delete(name)
+
+
 class UsualImage:
     """What the service starts from when it is asked for nothing, or the image of it that the plan names."""
 

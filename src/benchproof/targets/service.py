@@ -20,7 +20,7 @@ from benchproof.service.freshness import Freshness
 from benchproof.service.http import refuse_bad
 from benchproof.targets.host import Host
 from benchproof.targets.observed import observe, sections
-from benchproof.targets.sandboxes import Origin, Sandbox, UsualImage, sandbox
+from benchproof.targets.sandboxes import Elsewhere, Origin, Sandbox, UsualImage, sandbox
 from benchproof.targets.settings import Pinned
 
 _TIMEOUT_S = 60.0
@@ -93,6 +93,26 @@ class SandboxService:
     @contextlib.contextmanager
     def serve(self) -> Iterator[daemon.Running]:
         """A process of its own, just started."""
+        with self._served() as running:
+            yield running
+
+    def serve_in(self, folder: Path) -> contextlib.AbstractContextManager[daemon.Running]:
+        """The same with its state in a folder that is there before and after it: to see what it does when it is killed.
+
+        What it started then lives on, unless it saw to that itself; leaving the context ends it all the same.
+        """
+        return self._served(folder)
+
+    @contextlib.contextmanager
+    def reached(self, url: str) -> Iterator[Elsewhere]:
+        """The same interface at another address: a service of its own, or the usual one by way of something between."""
+        with contextlib.closing(
+            daemon.Running(self.description, url=url, headers=self._headers, mcp=self.settings.mcp)
+        ) as running:
+            yield Elsewhere(Origin(running.calls, self.lab, self._freshness), self.settings.image or None)
+
+    @contextlib.contextmanager
+    def _served(self, folder: Path | None = None) -> Iterator[daemon.Running]:
         if not self._words:
             raise NotSupported("the service runs already, at the url in the plan", missing="words to `start` one")
         with daemon.served(
@@ -103,6 +123,7 @@ class SandboxService:
             url=self.settings.url,
             mcp=self.settings.mcp,
             cpus=self.settings.cpu_numbers,
+            folder=folder,
         ) as running:
             yield running
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -105,12 +105,15 @@ class Agent:
 class Crowd:
     """Agents whose sandboxes are all alive. Leaving `gathered` ends every one that is left."""
 
-    def __init__(self, start: Begin, journal: Journal, terms: Terms) -> None:
+    def __init__(
+        self, start: Begin, journal: Journal, terms: Terms, *, starts: Mapping[int, Begin] | None = None
+    ) -> None:
         self.journal = journal
         self.terms = terms
         self.ledger = leaks.Ledger()
         self.agents: list[Agent] = []
         self._start = start
+        self._starts = dict(starts or {})  # of some agents, another way
         self._lives: dict[int, ExitStack] = {}
         self._lock = threading.Lock()
 
@@ -130,7 +133,7 @@ class Crowd:
         instances: list[ForkableInstance] = []
 
         def begin() -> str:
-            instances.append(told(life.enter_context((start or self._start)())))
+            instances.append(told(life.enter_context((start or self._starts.get(number, self._start))())))
             return STARTED
 
         event = self.journal.timed(number, "start", STARTED, begin)
@@ -168,9 +171,11 @@ class Crowd:
 
 
 @contextmanager
-def gathered(start: Begin, journal: Journal, terms: Terms) -> Iterator[Crowd]:
+def gathered(
+    start: Begin, journal: Journal, terms: Terms, *, starts: Mapping[int, Begin] | None = None
+) -> Iterator[Crowd]:
     """A crowd with nobody in it yet."""
-    crowd = Crowd(start, journal, terms)
+    crowd = Crowd(start, journal, terms, starts=starts)
     try:
         yield crowd
     finally:

@@ -6,7 +6,7 @@ without a pause from before the fault until after the recovery.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple, Self
 
 import msgspec
@@ -67,14 +67,25 @@ class Chaos(Crowded, frozen=True):
         """The numbers of those that are not harmed."""
         return range(VICTIM + 1, self.agents + 1)
 
+    @property
+    def heir(self) -> int:
+        """The number of who comes in the victim's place."""
+        return self.agents + 1
+
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
-        start, journal = supply(target), Journal()
-        with gathered(start, journal, self.terms) as crowd:
+        return self.observed(supply(target), self.strike)
+
+    def observed(
+        self, start: Begin, strike: Callable[[Crowd, Agent], Struck], *, starts: Mapping[int, Begin] | None = None
+    ) -> Observation:
+        """The same, where some agents (by their numbers) get their sandboxes in another way."""
+        journal = Journal()
+        with gathered(start, journal, self.terms, starts=starts) as crowd:
             agents = _all_of(crowd.fill(self.agents), self.agents, journal)
             at_once(agents, self._before)
             with working(agents[1:]):
-                struck = self.strike(crowd, agents[0])
+                struck = strike(crowd, agents[0])
             alive = [*struck.survivors, *agents[1:]]
             for agent in alive:
                 agent.recall()
