@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,16 @@ import msgspec
 import pytest
 
 from agency import Agency
-from benchproof import policy, suites
+from benchproof import document, plan, policy, suites
 from benchproof.analysis.gate import Gate
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.agent import work
-from benchproof.errors import InvocationError
-from benchproof.model import Failed, Measurement, Observation, Outcome, Passed, Target, Unsupported
+from benchproof.errors import InvocationError, NotSupported
+from benchproof.model import Completed, Failed, Measurement, Observation, Outcome, Passed, Target, Unsupported
 from benchproof.outcomes import judge, outcome_of
 from benchproof.policy import Policy
 from benchproof.quantities import Duration, Size
+from benchproof.sandboxd.tools import Toolbox
 from benchproof.targets.fake import Fake
 from conftest import completed, lab_in
 from processes import Processes
@@ -185,7 +186,7 @@ def test_the_suite_asks_for_each_tool(agency):
         ("read_file", "is stale", "the answer to another question"),
         ("read_file", "says error as success", "answered wrongly"),
         ("list_directory", "lists more", "answered wrongly"),
-        ("list_directory", "refuses", "exit status that is not 0, the first with refused"),
+        ("list_directory", "refuses", "the service refused a call: write_file: refused"),
         ("exec", "says that it took longer", "longer than the call"),
         ("read_file", "says milliseconds", "in ns that cannot be"),
         ("exec", "says milliseconds", "in ns that cannot be"),
@@ -312,6 +313,44 @@ def test_parameters_that_make_no_sense_are_refused(name, parameters):
         tiny(name, **parameters)
 
 
+# ---- a sandbox whose files are inside alone ----
+
+
+class Inside:
+    """A host of sandboxes as the tools see it, on which no workspace is a folder of this host."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def run(self, sandbox: str, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
+        return completed(stdin)
+
+    def workspace(self, sandbox: str) -> Any:
+        raise NotSupported("the workspace is inside alone")
+
+    def put(self, sandbox: str, path: str, content: bytes, *, mode: int | None) -> None:
+        self.files[path] = content
+
+    def get(self, sandbox: str, path: str) -> bytes:
+        return self.files[path]
+
+    def fork(self, sandbox: str, image: str) -> None:
+        raise NotSupported("no fork")
+
+    def discard(self, image: str) -> None:
+        raise NotSupported("no fork")
+
+
+def test_commands_and_files_need_no_workspace_on_this_host_and_a_list_does(tmp_path):
+    toolbox = Toolbox(Inside(), tmp_path)
+    with contextlib.closing(toolbox):
+        assert toolbox.call("exec", {"argv": ["cat"], "stdin": "word"}).document["stdout"] == "word"
+        assert toolbox.call("write_file", {"path": "file", "content": "word"}).error == ""
+        assert toolbox.call("read_file", {"path": "file"}).document["content"] == "word"
+        assert "inside alone" in toolbox.call("list_directory", {}).error
+        assert "inside alone" in toolbox.call("snapshot_list", {}).error
+
+
 # ---- targets and bands ----
 
 SHIPPED = {
@@ -330,6 +369,12 @@ SHIPPED = {
 def gates_of(text: Policy) -> dict[str, Gate]:
     known: dict[str, Any] = {name: {} for name in (*NAMES, "lifecycle.provision")}
     return {each.key: each for each in policy.gates_of(text.gates, targets=["t"], known=known, where="test")}
+
+
+def test_the_plan_that_is_shipped_holds_the_targets_and_asks_every_benchmark():
+    found = plan.load(document.plans()["agent"])
+    assert {each.key for each in found.gates if each.priority} == set(SHIPPED["agent-targets"])
+    assert {case.name for case in found.cases} == {*NAMES, "lifecycle.provision"}
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

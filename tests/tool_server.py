@@ -51,7 +51,7 @@ class Tools:
     def write_file(self, path, content):
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        if self.fault != "drops a write" or file.name != "written":
+        if self.fault != "drops a write" or not path.endswith("written"):
             file.write_text(content)
         return {"path": path}
 

@@ -38,6 +38,14 @@ class Hosted:
         own = found.instance.probe.removeprefix(f"{found.workspace}/")
         return Place(root=found.folder, inside=found.workspace, hidden=frozenset({own}))
 
+    def put(self, sandbox: str, path: str, content: bytes, *, mode: int | None) -> object:
+        """Write a file by way of the sandbox itself."""
+        return self._sandboxes.put(self._named(sandbox).name, path, content, mode=mode)
+
+    def get(self, sandbox: str, path: str) -> bytes:
+        """Read a file by way of the sandbox itself."""
+        return self._sandboxes.get(self._named(sandbox).name, path)
+
     def fork(self, sandbox: str, image: str) -> object:
         """Freeze it."""
         return self._sandboxes.fork(sandbox, image)

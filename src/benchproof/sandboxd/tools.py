@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from benchproof.errors import BenchproofError, InvocationError, UsageError
+from benchproof.errors import BenchproofError, InvocationError, NotSupported, UsageError
 from benchproof.model import Completed, Frozen
 from benchproof.sandboxd.calls import Calls
 from benchproof.sandboxd.snapshots import Snapshots
@@ -36,6 +36,12 @@ class Host(Protocol):
 
     def workspace(self, sandbox: str) -> Place:
         """The folder of the host that is its workspace; the sandbox `default` is made when it is first named."""
+
+    def put(self, sandbox: str, path: str, content: bytes, *, mode: int | None) -> object:
+        """Write a file by way of the sandbox itself."""
+
+    def get(self, sandbox: str, path: str) -> bytes:
+        """Read a file by way of the sandbox itself."""
 
     def fork(self, sandbox: str, image: str) -> object:
         """Freeze it as an image of that name."""
@@ -118,13 +124,48 @@ class SnapshotCompact(_Arguments, frozen=True, kw_only=True):
 Document = dict[str, Any]
 
 
-class _Room(NamedTuple):
-    """A sandbox, as its tools see it."""
+class _Place(NamedTuple):
+    """Where the files of a sandbox are, and what was kept of them."""
 
-    name: str
-    host: Host
     workspace: Workspace
     snapshots: Snapshots
+
+
+class _Room:
+    """A sandbox, as its tools see it: neither a command nor a file needs a workspace on this host."""
+
+    def __init__(self, name: str, host: Host, find: Callable[[str], _Place]) -> None:
+        self.name = name
+        self.host = host
+        self._find = find
+
+    @property
+    def workspace(self) -> Workspace:
+        """Raises NotSupported where it is inside alone."""
+        return self._find(self.name).workspace
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """Raises NotSupported where the workspace is inside alone."""
+        return self._find(self.name).snapshots
+
+    def read(self, path: str) -> bytes:
+        """From the folder, or where there is none by the sandbox itself."""
+        try:
+            workspace = self.workspace
+        except NotSupported:
+            return self.host.get(self.name, path)
+        return workspace.read(path)
+
+    def write(self, path: str, content: bytes, *, mode: int | None) -> Document:
+        """To the folder, or where there is none by the sandbox itself."""
+        try:
+            workspace = self.workspace
+        except NotSupported:
+            digest = hashlib.sha256(content).hexdigest()
+            self.host.put(self.name, path, content, mode=mode)
+            return {"path": path, "size_bytes": len(content), "sha256": digest}
+        return workspace.write(path, content, mode=mode)
 
 
 class Reply(NamedTuple):
@@ -142,7 +183,7 @@ class Toolbox:
         self._state = state
         self._limits = limits or Limits()
         self._lock = threading.Lock()
-        self._rooms: dict[str, _Room] = {}
+        self._places: dict[str, _Place] = {}
         self.calls = Calls(state)
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
@@ -173,27 +214,29 @@ class Toolbox:
         name = arguments.get("sandbox", "default")
         if not isinstance(name, str):
             raise UsageError(f"sandbox: expected a name, found {name!r}")
+        return _Room(name, self._host, self._place_of)
+
+    def _place_of(self, name: str) -> _Place:
         place = self._host.workspace(name)
         with self._lock:
-            room = self._rooms.get(name)
-            if room is None or room.workspace.place != place:
+            found = self._places.get(name)
+            if found is None or found.workspace.place != place:
                 workspace = Workspace(place, limits=self._limits)
-                store = self._state / "snapshots" / name
-                room = _Room(name, self._host, workspace, Snapshots(workspace, store, owner=name))
-                self._rooms[name] = room
-            return room
+                found = _Place(workspace, Snapshots(workspace, self._state / "snapshots" / name, owner=name))
+                self._places[name] = found
+            return found
 
     def forget(self, sandbox: str) -> None:
         """Remove the snapshots of a sandbox that was deleted."""
         with self._lock:
-            room = self._rooms.pop(sandbox, None)
-        if room is not None:
-            room.snapshots.delete_all()
+            place = self._places.pop(sandbox, None)
+        if place is not None:
+            place.snapshots.delete_all()
 
     @property
     def sandboxes(self) -> tuple[str, ...]:
-        """Those that a tool was called for."""
-        return tuple(self._rooms)
+        """Those whose workspace a tool was called for."""
+        return tuple(self._places)
 
     def close(self) -> None:
         """No call comes afterwards."""
@@ -237,7 +280,7 @@ def _text(name: str, content: bytes) -> Document:
 
 
 def _read_file(room: _Room, asked: ReadFile) -> Document:
-    content = room.workspace.read(asked.path)
+    content = room.read(asked.path)
     told = {"path": asked.path, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return told | _text("content", content)
 
@@ -249,7 +292,7 @@ def _write_file(room: _Room, asked: WriteFile) -> Document:
         content = base64.b64decode(asked.content_base64, validate=True) or asked.content.encode()
     except (binascii.Error, ValueError) as error:
         raise UsageError(f"content: {error}") from error
-    return room.workspace.write(asked.path, content, mode=asked.mode)
+    return room.write(asked.path, content, mode=asked.mode)
 
 
 def _list_directory(room: _Room, asked: ListDirectory) -> Document:

@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple, Self
 import msgspec
 
 from benchproof import oracles
+from benchproof.benchmarks.agent import work
 from benchproof.benchmarks.agent.asked import AUTHORITY, NONDETERMINISM, TIER, UNSUPPORTED, Asked
 from benchproof.benchmarks.agent.crew import Crew, crew, died
 from benchproof.errors import LabInvalid
@@ -115,7 +116,7 @@ class Cpu(Asked, frozen=True):
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations."""
         evidence = observation.evidence
-        yield from oracles.answers(evidence, at_least=self.warmups + self.samples + self.sandboxes)
+        yield from work.verified(evidence, at_least=self.warmups + self.samples + self.sandboxes)
         yield from oracles.equals(evidence, "sandboxes", self.sandboxes)
         yield from died(evidence)
         yield from _plausible(evidence)

@@ -1,7 +1,7 @@
 """A service or a target with sandboxes in it, at work: whom to look at, and one verified operation after another.
 
-Behind a service the work is calls of tools, each kind in turn; of a target without one, commands in its instances in
-turn. What is looked at are the processes of the service and of the sandboxes, never our own.
+Behind a service the work is calls of tools, each kind that it has in turn; of a target without one, commands in its
+instances in turn. What is looked at are the processes of the service and of the sandboxes, never our own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from benchproof.benchmarks.agent import work
-from benchproof.benchmarks.agent.work import TOOLS, Agent
+from benchproof.benchmarks.agent.work import TOOLS, Agent, Tool
 from benchproof.benchmarks.lifecycle.measured import forkable
 from benchproof.benchmarks.lifecycle.witness import Witness
 from benchproof.errors import NotSupported
@@ -23,11 +23,19 @@ class Crew:
     """Made by `crew`. `pid`: of the service, where there is one."""
 
     def __init__(
-        self, target: Target, alive: ExitStack, *, agent: Agent | None, pid: int | None, timeout_s: float
+        self,
+        target: Target,
+        alive: ExitStack,
+        *,
+        agent: Agent | None,
+        able: Sequence[Tool],
+        pid: int | None,
+        timeout_s: float,
     ) -> None:
         self._target = target
         self._alive = alive
         self._agent = agent
+        self._able = able
         self._pid = pid
         self._witness = Witness(timeout_s)
         self._instances: list[Instance] = []
@@ -46,7 +54,7 @@ class Crew:
     def operate(self) -> None:
         """One verified operation. Raises TargetFailed."""
         if self._agent is not None:
-            self._agent.use(TOOLS[self._operations % len(TOOLS)])
+            self._agent.use(self._able[self._operations % len(self._able)])
         else:
             self._witness.ask(self._instances[self._operations % len(self._instances)])
         self._operations += 1
@@ -67,7 +75,9 @@ class Crew:
         alive = usage(roots).processes
         ended = " ".join(str(pid) for pid in roots if pid not in alive)
         answers = [self._witness.evidence(), *([work.evidence(self._agent)] if self._agent else [])]
-        return work.joined(*answers) | {"ended": ended or "none", "sandboxes": str(len(self._instances))}
+        tools = " ".join(self._able) if self._agent else "none"
+        held = {"ended": ended or "none", "sandboxes": str(len(self._instances)), "tools": tools}
+        return work.joined(*answers) | held
 
 
 def died(evidence: dict[str, str]) -> Iterator[str]:
@@ -83,11 +93,25 @@ def crew(target: Target, command: Sequence[str], *, timeout_s: float) -> Iterato
     if service is None:
         forkable(target)
     with ExitStack() as alive:
-        agent = None
+        agent, able = None, TOOLS
         if service is not None and service.mcp:
             session = alive.enter_context(mcp_client.session(service, timeout_s=timeout_s))
-            agent = Agent(session, work.copying(target, command))
-        yield Crew(target, alive, agent=agent, pid=service.pid if service else None, timeout_s=timeout_s)
+            copy = work.copying(target, command)
+            agent, able = Agent(session, copy), _able(Agent(session, copy))
+        pid = service.pid if service else None
+        yield Crew(target, alive, agent=agent, able=able, pid=pid, timeout_s=timeout_s)
+
+
+def _able(agent: Agent) -> tuple[Tool, ...]:
+    """The tools that the service does not refuse when they are first called. Raises NotSupported if it refuses all."""
+    able = []
+    for tool in TOOLS:
+        before = len(agent.refusals)
+        agent.use(tool)
+        able += [tool] if len(agent.refusals) == before else []
+    if not able:
+        raise NotSupported(f"the service refuses every tool: {agent.refusals[0]}")
+    return tuple(able)
 
 
 def _processes(instance: Instance) -> list[int]:

@@ -11,6 +11,7 @@ import msgspec
 from benchproof import oracles
 from benchproof.analysis import growth
 from benchproof.analysis.stats import Interval
+from benchproof.benchmarks.agent import work
 from benchproof.benchmarks.agent.asked import AUTHORITY, NONDETERMINISM, TIER, UNSUPPORTED, Asked
 from benchproof.benchmarks.agent.crew import Crew, crew, died
 from benchproof.footprint import Usage, usage
@@ -110,7 +111,7 @@ class Memory(Asked, frozen=True):
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations."""
         evidence = observation.evidence
-        yield from oracles.answers(evidence, at_least=self.warmups + self.samples * self.calls + 2 * self.sandboxes)
+        yield from work.verified(evidence, at_least=self.warmups + self.samples * self.calls + 2 * self.sandboxes)
         yield from oracles.equals(evidence, "sandboxes", self.sandboxes)
         yield from died(evidence)
         yield from self._plausible(evidence)

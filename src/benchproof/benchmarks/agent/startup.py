@@ -12,7 +12,6 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from benchproof import oracles
 from benchproof.benchmarks.agent import work
 from benchproof.benchmarks.agent.asked import AUTHORITY, NONDETERMINISM, TIER, Asked
 from benchproof.benchmarks.agent.exchange import Client
@@ -121,7 +120,7 @@ class Startup(Asked, frozen=True):
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations."""
         evidence = observation.evidence
-        yield from oracles.answers(evidence, at_least=self.rounds)
+        yield from work.verified(evidence, at_least=self.rounds)
         yield from _ordered(evidence)
 
 

@@ -108,7 +108,7 @@ class Throughput(Asked, frozen=True):
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations."""
         evidence = observation.evidence
-        yield from oracles.answers(evidence, at_least=self.sessions * self.rounds)
+        yield from work.verified(evidence, at_least=self.sessions * self.rounds)
         yield from oracles.samples_took_time(evidence)
         yield from oracles.equals(evidence, "sessions", self.sessions)
 

@@ -95,6 +95,6 @@ class ToolCall(Asked, frozen=True):
     def verify(self, observation: Observation) -> Iterator[str]:
         """The violations."""
         evidence = observation.evidence
-        yield from oracles.answers(evidence, at_least=self.rounds)
+        yield from work.verified(evidence, at_least=self.rounds)
         yield from oracles.samples_took_time(evidence)
         yield from calls.within(evidence, self.tool)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Literal, NamedTuple, get_args
 
+from benchproof import oracles
 from benchproof.errors import NotSupported
 from benchproof.model import Served, Service, Target
+from benchproof.oracles import Evidence
 from benchproof.service.mcp_client import Answer, Session
 
 Tool = Literal["exec", "write_file", "read_file", "list_directory"]
@@ -44,6 +47,7 @@ class Agent:
         self._size_bytes = size_bytes
         self._folder = f"agent-{secrets.token_hex(8)}"  # sessions share a workspace
         self.seen: list[_Exchange] = []
+        self.refusals: list[str] = []  # the server's own words
 
     def use(self, tool: Tool) -> Took:
         """One verified call. Raises TargetFailed."""
@@ -62,13 +66,13 @@ class Agent:
 
     def _write(self, word: str) -> Took:
         """What was acknowledged is read back."""
-        path = f"{self._folder}/written"
+        path = f"{self._folder}-written"
         took = self._call("write_file", path=path, content=word)
         return self._judged(took, word, _told(self._checked(self._call("read_file", path=path)), "content"))
 
     def _read(self, word: str) -> Took:
         """Of a file that has new content each time, under its old name: what is stale shows."""
-        path = f"{self._folder}/read"
+        path = f"{self._folder}-read"
         self._checked(self._call("write_file", path=path, content=word))
         took = self._call("read_file", path=path)
         return self._judged(took, word, _told(took.answer, "content"))
@@ -83,17 +87,18 @@ class Agent:
 
     def _call(self, tool: str, **arguments: Any) -> Took:
         answer = self.tools.call(tool, arguments)
+        self.refusals += [f"{tool}: {answer.error}"] if answer.error else []
         stated = answer.document.get("elapsed_ns")
         return Took(answer.elapsed_ns, stated if type(stated) is int else None, arguments, answer)
 
     def _checked(self, took: Took) -> Answer:
         """A call that only prepares or checks: a refusal of it is an exchange that went wrong."""
         if took.answer.error:
-            self.seen.append(_Exchange(secrets.token_hex(8), "nothing", _word(took.answer.error)))
+            self.seen.append(_Exchange(secrets.token_hex(8), "nothing", "refused"))
         return took.answer
 
     def _judged(self, took: Took, asked: str, answered: str, *, ended: str = "0") -> Took:
-        ended = _word(took.answer.error) if took.answer.error else ended
+        ended = "refused" if took.answer.error else ended
         self.seen.append(_Exchange(_word(asked), _word(answered), ended))
         return took
 
@@ -105,12 +110,20 @@ def evidence(*agents: Agent) -> dict[str, str]:
         "asked": " ".join(each.asked for each in seen),
         "answered": " ".join(each.answered for each in seen),
         "exit_statuses": " ".join(each.ended for each in seen),
+        "refusals": next((words for agent in agents for words in agent.refusals), "none"),
     }
+
+
+def verified(evidence: Evidence, *, at_least: int) -> Iterator[str]:
+    """No call was refused, and each showed what it had to show."""
+    if evidence.get("refusals", "none") != "none":
+        yield f"the service refused a call: {evidence['refusals']}"
+    yield from oracles.answers(evidence, at_least=at_least)
 
 
 def joined(*parts: dict[str, str]) -> dict[str, str]:
     """Lists of words of several witnesses, one behind the other."""
-    return {name: " ".join(part[name] for part in parts if part.get(name)) for name in parts[0]}
+    return {name: " ".join(part[name] for part in parts if part.get(name)) for name in dict.fromkeys(chain(*parts))}
 
 
 def service_of(target: Target) -> Service:
