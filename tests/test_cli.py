@@ -321,6 +321,7 @@ def test_verify_of_what_is_no_run_is_a_bad_answer(tmp_path):
             [
                 "agent-chaos",
                 "agent-scale",
+                "agent",
                 "default",
                 "kernel-vs-kernel",
                 "sandbox-gates",
