@@ -23,6 +23,7 @@ STUDIES = {
     "exact_suite": "benchmarks.exact_suite",
     "gate_study": "benchmarks.gate_study",
     "lifecycle_overhead": "benchmarks.lifecycle_overhead",
+    "sandboxd_overhead": "benchmarks.sandboxd_overhead",
     "trend_study": "benchmarks.trend_study",
     "index_study": "benchmarks.index_study",
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-_READY_S = 60.0
+_READY_S = 300.0  # the first one of a machine fetches a kernel and boots it
 
 
 class Answer:

@@ -88,3 +88,12 @@ def test_our_own_cpu_time_is_that_of_the_clock():
     while footprint.cpu_ns([os.getpid()]) < before + 20_000_000:
         pass
     assert footprint._cpu_ns(os.getpid()) >= before + 20_000_000
+
+
+def test_the_quick_look_finds_the_same_tree_as_the_thorough_one():
+    child = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"
+    with program(f"{child}\n") as parent:
+        found = footprint.offspring(parent.pid)
+        assert len(found) == 1
+        assert found == footprint.descendants(parent.pid)
+    assert footprint.offspring(parent.pid) == ()

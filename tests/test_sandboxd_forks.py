@@ -200,6 +200,16 @@ def test_a_guest_from_the_pool_is_forked_and_its_clone_has_its_files(guests: Dae
     assert not any(Path(path).exists() for path in forked.json["files"])
 
 
+def test_the_stages_of_a_clone_are_told_and_add_up(guests: Daemon):
+    made = guests.provision(**{"from": "snapshot"})
+    stages = made["stages_ns"]
+    assert list(stages) == ["queue", "launch", "restore", "freshen", "start", "total"]
+    assert stages.pop("total") == sum(stages.values())
+    assert min(stages.values()) >= 0
+    assert f"sandbox={made['name']}" in guests.log()
+    guests.delete(made["name"])
+
+
 def test_a_guest_whose_command_does_not_end_is_ended_and_its_neighbour_is_not(guests: Daemon):
     name, other = (guests.provision() for _ in range(2))
     status, step, words = guests.exec(name["name"], [name["probe"], "hang"], timeout_s=0.5).error

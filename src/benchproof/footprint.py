@@ -38,6 +38,29 @@ def descendants(root: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def offspring(root: int) -> tuple[int, ...]:
+    """As `descendants`, by the lists of the kernel: quick, but a child whose brother ends meanwhile may be missing.
+
+    Where this kernel keeps no such lists (CONFIG_PROC_CHILDREN), every process is looked at.
+    """
+    if not Path("/proc/self/task", str(os.getpid()), "children").exists():
+        return descendants(root)
+    found: list[int] = []
+    unseen = [root]
+    while unseen:
+        children = [child for parent in unseen for child in _children(parent)]
+        found += children
+        unseen = children
+    return tuple(sorted(found))
+
+
+def _children(pid: int) -> list[int]:
+    lists = []
+    with contextlib.suppress(OSError):  # it ended meanwhile
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("[0-9]*/children")]
+    return [int(child) for each in lists for child in each.split()]
+
+
 def _parents() -> dict[int, int]:
     """Parent of each process of this machine, by pid."""
     found = {}

@@ -106,6 +106,7 @@ class Guest:
     def __init__(self, program: Supervised, wire: socket.socket, monitor: socket.socket, requested_ns: int) -> None:
         self.program = program
         self.requested_ns = requested_ns  # on the monotonic clock
+        self.stages: dict[str, int] = {}  # of a clone: how long each took, in ns
         self.phases: dict[str, int] = {}  # of a boot: when each ended, in ns since the request
         self.wire = Wire(wire)
         self.monitor = Monitor(monitor)

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -116,11 +117,18 @@ def restored(
     """A fresh clone that runs, with `layers` on its disk; leaving the context ends it. Raises StartFailed."""
     ram = str(snapshot.ram or "")
     with launched(machine, supervisor=supervisor, log=log, ram=ram, restored=True, layers=layers) as guest:
+        launched_ns = time.monotonic_ns()
         resume(guest, snapshot)
+        resumed_ns = time.monotonic_ns()
         with _waking():
             fresh = guest.wire.freshen(timeout_s=_RESTORE_TIMEOUT_S)
             if fresh.boot_id != snapshot.boot_id:
                 raise TargetFailed("it is not the one that was frozen, its boot id differs")
+        guest.stages = {
+            "launch": launched_ns - guest.requested_ns,
+            "restore": resumed_ns - launched_ns,
+            "freshen": time.monotonic_ns() - resumed_ns,
+        }
         yield guest
 
 

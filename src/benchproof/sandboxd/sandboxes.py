@@ -255,6 +255,7 @@ class Sandboxes:
             origin, start = self.backend.start(demanded)
             sandbox = started(start(), origin)
         stages.lap("start")
+        stages.split("start", getattr(sandbox.instance, "stages", {}))
         return sandbox
 
     def _start_usual(self) -> Sandbox:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 
 class Stages:
@@ -17,6 +18,12 @@ class Stages:
         now_ns = time.monotonic_ns()
         self._laps[name] = self._laps.get(name, 0) + now_ns - self._last_ns
         self._last_ns = now_ns
+
+    def split(self, name: str, parts: Mapping[str, int]) -> None:
+        """The parts of a lap that are known, in ns, stand before what is left of it."""
+        whole_ns = self._laps.pop(name)
+        self._laps |= parts
+        self._laps[name] = whole_ns - sum(parts.values())
 
     def done(self) -> dict[str, int]:
         """All laps, and their sum, in ns."""

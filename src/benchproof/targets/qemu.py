@@ -54,6 +54,11 @@ class _GuestInstance:
         """When each phase of a boot ended, in ns since the request; empty for a clone, which did not boot."""
         return self._guest.phases
 
+    @property
+    def stages(self) -> Mapping[str, int]:
+        """How long each part of the start of a clone took, in ns; empty for a boot."""
+        return self._guest.stages
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         if self._lost:
             raise TargetFailed(f"the guest is of no use any more: {self._lost}")
@@ -92,7 +97,12 @@ class _GuestInstance:
         return "/tmp"  # noqa: S108 - a path inside the guest
 
     def footprint(self) -> Footprint:
-        return footprint(self._guest.program.pid, self._chain.own)
+        return footprint(self.pid, self.files)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that exist for it alone."""
+        return tuple(self._chain.own)
 
     def freeze(self) -> _Image:
         """Only what differs from the memory that the guest began with is written: see delta.py."""

@@ -149,7 +149,12 @@ class Sandbox(BundleInstance):
         """Sentry, gofer, the stubs that run the programs, and our supervisor. Raises LabInvalid, TargetFailed."""
         if self._stay is None:
             raise TargetFailed(_ENDED)
-        return footprint(self._stay.pid, (self._home, *_files(self._home)))
+        return footprint(self._stay.pid, self.files)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that exist for it alone."""
+        return (self._home, *_files(self._home))
 
 
 class SandboxImage(Frozen, frozen=True, kw_only=True):
