@@ -15,6 +15,7 @@ KINDS = Table(
         "bwrap": "benchproof.targets.bwrap:Bwrap",
         "gvisor": "benchproof.targets.gvisor:Gvisor",
         "qemu": "benchproof.targets.qemu:Qemu",
+        "firecracker": "benchproof.targets.firecracker:Firecracker",
         "kernel": "benchproof.targets.kernel:Kernel",
         "command": "benchproof.targets.command:Command",
         "service": "benchproof.targets.service:SandboxService",
