@@ -51,7 +51,8 @@ struct link {
 static struct load {
     struct site origin, proxy;        /* `proxy.port` 0: none */
     struct sockaddr_in to;
-    const char *ca, *mark;             /* `NAME: VALUE`, a header that every answer must carry */
+    const char *ca, *save;             /* files: of a certificate; to write the body to */
+    const char *mark;                  /* `NAME: VALUE`, a header that every answer must carry */
     uint64_t requests, connections, rate, timeout_ns, budget_ns, size;
     int store;                         /* the body is kept and judged when the clock does not run */
     unsigned char digest[32];
@@ -449,6 +450,14 @@ static void prepare(void)
     L.warmups += L.connections;
 }
 
+static void save(void)
+{
+    int fd = open(L.save, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0755);
+    if (fd < 0) die(L.save);
+    write_all(fd, L.body, L.size);
+    close(fd);
+}
+
 /* ---- what is said of it ---- */
 
 static void say_latencies(uint64_t tick_ns)
@@ -577,6 +586,7 @@ static void options(int argc, char **argv)
         else if (!strcmp(option, "--sha256")) hex = value;
         else if (!strcmp(option, "--proxy")) L.proxy = parse(option, value);
         else if (!strcmp(option, "--address")) host = value;
+        else if (!strcmp(option, "--save")) L.save = value;
         else if (!strcmp(option, "--mark")) L.mark = value;
         else if (!strcmp(option, "--ca")) L.ca = value;
         else refuse("option", option);
@@ -624,6 +634,7 @@ int http(int argc, char **argv)
     L.body = room(L.size);
     if ((L.poll = epoll_create1(EPOLL_CLOEXEC)) < 0) unsupported("epoll");
     prepare();
+    if (L.save) save();
     if (L.store) L.kept = memory_available() > L.size + SPARE_BYTES ? room(L.size) : L.body;
     L.timed = 1;
     drive(L.requests, L.connections);

@@ -12,7 +12,7 @@ static const char USAGE[] =
     "                   [--cold N] -- COMMAND...    startup.command: so many cold starts before --iterations warm ones\n"
     "  probe smoke WORD NAME...    tier 0: does this system do what is to be timed? WORD comes back in the evidence\n"
     "  probe http URL --size BYTES --sha256 HEX [--requests N] [--connections N] [--rate N] [--store 1] [--proxy URL]\n"
-    "                   [--address IP] [--ca FILE] [--mark 'NAME: VALUE'] [--timeout-ns NS] [--budget-ns NS]\n"
+    "                   [--address IP] [--ca FILE] [--save FILE] [--mark 'NAME: VALUE'] [--timeout-ns NS] [--budget-ns NS]\n"
     "                              ask for one known body; --rate a second, whether answered or not: an open loop\n"
     "  probe mcp ADDRESS PORT PATH ['NAME: VALUE']...    send the lines of standard input, JSON-RPC, to a tool server\n"
     "  probe facts                 what this system says of itself, one JSON line\n"

@@ -43,6 +43,7 @@ WITHOUT_POSIX = "the same requests over the system's own network interface"
 UNSUPPORTED = (
     "a target without a network to this host, or a missing nginx, mitmproxy or TLS library, with the way to it"
 )
+_FETCH_TIMEOUT_S = 120.0
 _LONGER_S = 30.0  # than its own budget, for a probe to start, to hash and to say what it saw
 _MOST_BYTES = 1 << 30
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[!-~]*)?")
@@ -164,20 +165,46 @@ class Loaded(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def _words(self, target: Housed, instance: Instance, origin: Origin, proxy: Proxy) -> list[str]:
         secure = origin.url.startswith("https")
-        program = _with_tls(target, instance) if secure else instance.probe
-        ca = proxy.ca or origin.ca
+        address = self._address(instance, proxy.url or origin.url)
+        program, ca = self._with_tls(target, instance, proxy.ca or origin.ca) if secure else (instance.probe, "")
         options = {
             "--size": origin.size_bytes,
             "--sha256": origin.sha256,
             "--timeout-ns": round(self.timeout * 1e9),
             "--budget-ns": round(self.budget * 1e9),
-            "--address": self._address(instance, proxy.url or origin.url),
+            "--address": address,
             **({"--proxy": proxy.url} if proxy.url else {}),
             **({"--mark": proxy.mark} if proxy.mark else {}),
-            **({"--ca": instance.put(ca, "ca.pem")} if secure and ca else {}),
+            **({"--ca": ca} if ca else {}),
             **self.words(),
         }
         return [program, "http", origin.url, *(str(word) for option in options.items() for word in option)]
+
+    def _with_tls(self, target: Housed, instance: Instance, ca: Path | None) -> tuple[str, str]:
+        """Where the larger probe and the certificate lie inside. Raises NotSupported, TargetFailed."""
+        if ca is None:
+            raise NotSupported(
+                "nobody says whom to trust for https", missing='ca = "FILE" in the table of the benchmark'
+            )
+        facts = instance.run([instance.probe, "facts"], timeout_s=_LONGER_S).stdout
+        if f'"architecture":"{platform.machine()}"'.encode() not in facts:
+            raise NotSupported(
+                "https: the probe with TLS is built for this host's architecture alone", missing="http://"
+            )
+        trusted = instance.put(ca, "ca.pem")
+        program = f"{trusted.removesuffix('ca.pem')}probe-tls"
+        with origins.file_server(probe.build_with_tls(target.lab.cache).path) as file:
+            words = ["--size", str(file.size_bytes), "--sha256", file.sha256, "--store", "1", "--requests", "1"]
+            words += [
+                "--address",
+                self._address(instance, file.url),
+                "--timeout-ns",
+                str(60 * 10**9),
+                "--save",
+                program,
+            ]
+            loads.read(instance.run([instance.probe, "http", file.url, *words], timeout_s=_FETCH_TIMEOUT_S))
+        return program, trusted
 
     def _address(self, instance: Instance, url: str) -> str:
         """Of who is spoken to first, as the target has to call it. Raises NotSupported."""
@@ -234,14 +261,6 @@ class Loaded(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if self.count > 1 and found < rate * _REACHED_SHARE:
             words = "every connection was waiting for an answer"
             yield f"rate: {rate} requests/s were intended, {found:.1f} went out: {words}"
-
-
-def _with_tls(target: Housed, instance: Instance) -> str:
-    """Where the larger probe lies inside. Raises NotSupported."""
-    facts = instance.run([instance.probe, "facts"], timeout_s=_LONGER_S).stdout
-    if f'"architecture":"{platform.machine()}"'.encode() not in facts:
-        raise NotSupported("https: the probe with TLS is built for this host's architecture alone", missing="http://")
-    return instance.put(probe.build_with_tls(target.lab.cache).path, "probe-tls")
 
 
 def _no_trouble(evidence: Evidence) -> Iterator[str]:
