@@ -23,7 +23,7 @@ from benchproof.targets.fake import Fake
 from conftest import completed, lab_in, why_unusable
 from processes import Processes
 
-NAMES = SUITES["lifecycle"]
+NAMES = tuple(name for name in SUITES["lifecycle"] if name != "fork.package_survived")  # that: test_package_survived.py
 CYCLES = ("lifecycle.provision", "lifecycle.exec_ready", "lifecycle.delete", "lifecycle.total")
 FORKS = (
     "fork.fork",

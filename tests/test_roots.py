@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchproof import laboratory
+from benchproof import envelope, laboratory
 from benchproof.errors import NotSupported, StartFailed, TargetFailed, UsageError
 from benchproof.guest import bootstrap, filesystems, roots
 from benchproof.targets import KINDS
@@ -136,7 +136,7 @@ def test_a_tool_that_is_missing_is_named_with_the_command_that_installs_it(monke
     with pytest.raises(NotSupported, match="'mmdebstrap' is not installed") as caught:
         bootstrap.recipe(())
     assert caught.value.missing == "apt-get install mmdebstrap"
-    assert roots.readiness(Path("/nonexistent"))[0] == "missing"
+    assert roots.readiness(Path("/nonexistent"))[0] == "warning"
 
 
 @pytest.mark.parametrize("name", ["a b", "--yes", "Jq", "jq;true", ""])
@@ -260,3 +260,33 @@ def test_the_cache_tells_what_the_root_is_made_of(debian):
     assert {"python3", "nodejs", "dpkg", "libc6"} <= versions.keys()
     assert all(len(package.sha256) == 64 for package in versions.values())
     assert roots.readiness(laboratory.cache_folder())[0] == "ok"
+
+
+@needs_qemu
+@pytest.mark.parametrize("form", ["erofs", pytest.param("squashfs", marks=pytest.mark.soak)])
+def test_a_read_only_root_lies_beneath_a_layer_on_a_disk(form, host_probe, tmp_path):
+    target = debian_in(tmp_path / "lab", host_probe.path, root_format=form)
+    with target.start() as instance:
+        mounts = [line.split()[:3] for line in instance.get("/proc/mounts").decode().splitlines()]
+        assert ["overlay", "/", "overlay"] in mounts
+        assert ["/dev/vdb", "/run/base", form] in mounts
+        assert (
+            said(instance, "sh", "-c", "echo new >/etc/hostname; sync; cat /etc/hostname /run/base/etc/hostname")
+            == "new\nguest\n"
+        )
+        image = instance.freeze()
+        assert image.files[-1].stat().st_blocks
+    with image.start() as clone:
+        assert clone.get("/etc/hostname") == b"new\n"
+    image.delete()
+
+
+@needs_qemu
+def test_what_is_kept_in_memory_is_labelled_and_never_compared_with_what_is_on_a_disk(debian, lab):
+    on_disk = envelope.capture(debian.facts(), {})
+    in_memory = envelope.capture(Qemu(Qemu.Settings(accel="tcg", memory=512 << 20), lab).facts(), {})
+    assert "memory-backed" in envelope.labels(in_memory)
+    assert "memory-backed" not in envelope.labels(on_disk)
+    forbidden = [each for each in envelope.differences(on_disk, in_memory, vary=envelope.FACETS) if not each.allowed]
+    assert [str(each) for each in forbidden] == ["system.storage: disk against memory"]
+    assert "no --vary allows files in memory" in envelope.remedy(on_disk, in_memory, vary=())

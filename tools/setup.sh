@@ -7,7 +7,7 @@ python=$1 venv=$2
 cd "$(dirname "$0")/.."
 
 # command -> Debian package that brings it
-needs="cc:gcc musl-gcc:musl-tools qemu-system-x86_64:qemu-system-x86 bwrap:bubblewrap runsc:runsc crun:crun lz4:lz4 zstd:zstd xz:xz-utils"
+needs="cc:gcc musl-gcc:musl-tools qemu-system-x86_64:qemu-system-x86 bwrap:bubblewrap runsc:runsc crun:crun lz4:lz4 zstd:zstd xz:xz-utils mmdebstrap:mmdebstrap mke2fs:e2fsprogs mkfs.erofs:erofs-utils mksquashfs:squashfs-tools qemu-img:qemu-utils"
 missing=""
 for need in $needs; do
     command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need##*:}"
@@ -44,5 +44,7 @@ if [ ! -x "$venv/bin/benchproof" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$wante
     "$venv/bin/python" -m compileall -q "$venv/lib" src >/dev/null 2>&1 || true # some machines never byte-compile
     # Starts every target once: builds the probe, fetches the kernel, tries KVM. What it misses is no failure of setup.
     "$venv/bin/benchproof" doctor >&2 || true
+    # A Debian root file system for guests with a disk: a minute, once. Without it root = "debian" is unsupported.
+    "$venv/bin/python" -m benchproof.guest.prepare || true
     printf '%s' "$wanted" >"$stamp"
 fi

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchproof import envelope, noise
 from benchproof.errors import InvocationError, NotSupported, TargetFailed
+from benchproof.guest import roots
 from benchproof.model import Frozen, Instance, Lab, Reporting, Target
 from benchproof.plan import FULL_BLOCKS, Plan
 from benchproof.store import calibrations
@@ -41,6 +42,8 @@ def examine(plan: Plan, lab: Lab, *, home: Path, probe: dict[str, str]) -> Itera
     yield _clock()
     yield _room("memory", _available_memory(), "close what is not needed")
     yield _room("disk for the cache", shutil.disk_usage(_existing(lab.cache)).free, "make room, or set XDG_CACHE_HOME")
+    level, found, remedy = roots.readiness(lab.cache)
+    yield Finding(level=level, what='root = "debian"', found=found, remedy=remedy)
     for name in plan.targets:
         target = plan.make_target(name, lab)
         yield _target(name, target)

@@ -8,7 +8,8 @@ Sections and the facet that a comparison must declare before they may differ:
     probe       source, compiler and bytes of the program that measures                                workload
     authority   what the workload may do                                                               authority
 
-One difference no declaration allows: native against emulated execution. Such a number is context, not comparison.
+Two differences no declaration allows: native against emulated execution, and files that are kept in memory against
+files on a disk where both say which. Such a number is context, not comparison.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _FACET_OF: dict[str, Facet] = {
     "probe": "workload",
     "authority": "authority",
 }
-_EMULATION = "execution"
+_EMULATION, _STORAGE = "execution", "storage"
+_NEVER = (_EMULATION, _STORAGE)
 _EXPLANATION = "_reason"  # says why another fact is as it is, and changes no number itself
 _LABEL = "_label"  # what every report has to say beside the target's name: a debug build, mitigations that are off
 _SHOWN, _BEFORE = 60, 12  # characters of a value in a sentence, and of what comes before a difference
@@ -95,20 +97,26 @@ def differences(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> tupl
             fact=fact,
             base=before.get(fact, ""),
             new=after.get(fact, ""),
-            allowed=_FACET_OF[section] in allowed and not _is_emulation(fact, before, after),
+            allowed=_FACET_OF[section] in allowed and not _is_forbidden(fact, before, after),
         )
         for section in _FACET_OF
         for before, after in [(base.sections.get(section, {}), new.sections.get(section, {}))]
         for fact in sorted(before.keys() | after.keys())
         if before.get(fact) != after.get(fact) and not fact.endswith(_EXPLANATION)
     ]
-    return tuple(sorted(found, key=lambda difference: (difference.allowed, difference.fact != _EMULATION)))
+    return tuple(sorted(found, key=lambda difference: (difference.allowed, difference.fact not in _NEVER)))
 
 
 def remedy(base: Envelope, new: Envelope, *, vary: Iterable[Facet]) -> str:
     """What to declare so that the two may be compared, as a sentence; why nothing helps, where nothing does."""
     forbidden = [each for each in differences(base, new, vary=vary) if not each.allowed]
-    if not all(each.allowed for each in differences(base, new, vary=FACETS)):
+    never = [each.fact for each in differences(base, new, vary=FACETS) if not each.allowed]
+    if _STORAGE in never:
+        return (
+            "no --vary allows files in memory against files on a disk: that ratio would be one of the disk; "
+            "give both a root on a disk, or neither"
+        )
+    if never:
         return (
             "no --vary allows native against emulated execution: that ratio would be one of the emulator; "
             "run both natively, or both as guests under one accelerator"
@@ -131,7 +139,9 @@ def _cut(text: str, start: int) -> str:
     return f"{'...' if start and shown else ''}{shown}{'...' if len(text) > start + _SHOWN else ''}"
 
 
-def _is_emulation(fact: str, before: dict[str, str], after: dict[str, str]) -> bool:
+def _is_forbidden(fact: str, before: dict[str, str], after: dict[str, str]) -> bool:
+    if fact == _STORAGE:
+        return bool(before.get(fact) and after.get(fact))
     return fact == _EMULATION and not {before.get(fact), after.get(fact)} <= {"native", "kvm"}
 
 

@@ -17,6 +17,7 @@ from types import FrameType
 
 from benchproof.errors import Interrupted, StoreError
 from benchproof.model import Lab
+from benchproof.places import cache_folder as cache_folder  # noqa: PLC0414 - part of what this offers
 from benchproof.probe import Probe, build
 
 _SCRATCH_PREFIX = "benchproof-scratch-"
@@ -76,11 +77,6 @@ def _is_in_use(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def cache_folder() -> Path:
-    """Where kernels, probes and verdicts are kept for later runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "benchproof"
 
 
 def prepare_probe(cache: Path) -> Probe:

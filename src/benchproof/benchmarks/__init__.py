@@ -64,6 +64,7 @@ BENCHMARKS = Table(
         "fork.boot_ready": f"{_LIFECYCLE}.boot_ready:BootReady",
         "fork.file_survived": f"{_LIFECYCLE}.file_survived:FileSurvived",
         "fork.workspace_survived": f"{_LIFECYCLE}.workspace_survived:WorkspaceSurvived",
+        "fork.package_survived": f"{_LIFECYCLE}.package_survived:PackageSurvived",
         "fork.fanout": f"{_LIFECYCLE}.fanout:Fanout",
         "density.clones": f"{_LIFECYCLE}.density:Clones",
         "boot.phases": f"{_LIFECYCLE}.phases:Phases",

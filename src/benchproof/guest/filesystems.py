@@ -113,7 +113,7 @@ def make_empty(image: Path, size_bytes: int) -> None:
 def _command(form: str, paths: dict[str, str], image: Path, size_bytes: int) -> list[str]:
     match form:
         case "erofs":
-            return [paths["mkfs.erofs"], "-d0", "-zlz4hc", f"-T{EPOCH_S}", f"-U{_UUID}", str(image), "tree"]
+            return [paths["mkfs.erofs"], "-d0", "-zlz4", f"-T{EPOCH_S}", f"-U{_UUID}", str(image), "tree"]
         case "squashfs":
             return [paths["mksquashfs"], "tree", str(image), "-noappend", "-quiet", "-no-progress", "-comp", "lz4"]
         case _:

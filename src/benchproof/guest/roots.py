@@ -93,7 +93,7 @@ def readiness(cache: Path) -> tuple[str, str, str]:
             filesystems.program(each)
         recipe = bootstrap.recipe(())
     except NotSupported as error:
-        return "missing", error.reason, error.missing
+        return "warning", error.reason, error.missing
     known = _manifest(cache / "roots" / _key(recipe))
     if known:
         return "ok", f"{recipe.release} with {len(known.packages)} packages, in the cache", ""

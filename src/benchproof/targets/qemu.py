@@ -31,6 +31,7 @@ from benchproof.targets.settings import Plugged, refuse_unreadable
 _PUT_TIMEOUT_S = 120.0
 _LEAST_MEMORY_BYTES = 16 << 20
 _NOT_EXACT = "exact = false in the plan"
+_MEMORY, _IN_MEMORY = "memory", "/tmp"  # noqa: S108 - a path inside the guest
 _WORKSPACE = "/work"  # of a guest with a root on its disk
 
 
@@ -94,7 +95,12 @@ class _GuestInstance:
             return _WORKSPACE
         if self._chain.own and f" {disk.FOLDER} ".encode() in self.get("/proc/mounts"):
             return disk.FOLDER
-        return "/tmp"  # noqa: S108 - a path inside the guest
+        return _IN_MEMORY
+
+    @property
+    def storage(self) -> str:
+        """Where the files lie that its commands write."""
+        return _MEMORY if self.workspace == _IN_MEMORY else "disk"
 
     def footprint(self) -> Footprint:
         return footprint(self.pid, self.files)
@@ -110,6 +116,11 @@ class _GuestInstance:
         with _new_file(self._target.lab.scratch) as state:
             frozen = snapshot.freeze(self._guest, self._ram, state, self._chain)
             return _Image(self._target, frozen, files=(state, *frozen.layers))
+
+
+def _stored(storage: str) -> dict[str, str]:
+    """What is kept in memory says so in every report, and is not compared with what is on a disk."""
+    return {"storage": storage} | ({"storage_label": "memory-backed"} if storage == _MEMORY else {})
 
 
 @contextlib.contextmanager
@@ -156,6 +167,8 @@ class _ExactInstance:
     clock: Clock = "instructions"
     probe = machines.Machine.probe
     cat = (machines.Machine.probe, "cat")
+
+    storage = _MEMORY
 
     def __init__(self, counter: exact.Counter) -> None:
         self._counter = counter
@@ -328,7 +341,7 @@ class Qemu:
 
     def facts(self) -> Facts:
         with heard(self.lab.log, patient=True) as log, self._started(log) as instance:
-            observed = observe(instance)
+            observed, storage = observe(instance), instance.storage
         trouble = self.kvm_trouble(self.machine) if self.machine.accel == "tcg" else ""
         plugged = self.machine.facts(accel_reason=trouble)
         if on := self.machine.disk:
@@ -336,7 +349,7 @@ class Qemu:
             plugged |= {"disk_base_sha256": snapshot.base_sha256(on)} if on.base else {}
         if read_only := self.machine.below:
             plugged["disk_below_sha256"] = snapshot.base_sha256(read_only)
-        found = {"machine": plugged, **seen_within(observed, **self._booted())}
+        found = {"machine": plugged, **seen_within(observed, **self._booted(), **_stored(storage))}
         network = "host" if self.settings.network == "host" else "none"
         return with_authority(found, seccomp="none", network=network, usual="none")
 
