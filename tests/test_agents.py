@@ -23,6 +23,7 @@ from benchproof.outcomes import judge, outcome_of
 from benchproof.policy import Policy
 from benchproof.quantities import Duration, Size
 from benchproof.sandboxd.tools import Toolbox
+from benchproof.sandboxd.workspace import Place
 from benchproof.targets.fake import Fake
 from conftest import completed, lab_in
 from processes import Processes
@@ -317,19 +318,27 @@ def test_parameters_that_make_no_sense_are_refused(name, parameters):
 
 
 class Inside:
-    """A host of sandboxes as the tools see it, on which no workspace is a folder of this host."""
+    """A host of sandboxes as the tools see it, on which a workspace is but a mirror."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        root.mkdir()
+        self.root = root
         self.files: dict[str, bytes] = {}
+        self.pulled = 0
 
     def run(self, sandbox: str, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         return completed(stdin)
 
-    def workspace(self, sandbox: str) -> Any:
-        raise NotSupported("the workspace is inside alone")
+    def workspace(self, sandbox: str) -> Place:
+        return Place(root=self.root, mirrored=True)
 
-    def put(self, sandbox: str, path: str, content: bytes, *, mode: int | None) -> None:
-        self.files[path] = content
+    def pull(self, sandbox: str) -> None:
+        self.pulled += 1
+        for name, content in self.files.items():
+            (self.root / name).write_bytes(content)
+
+    def push(self, sandbox: str, parts: Sequence[str]) -> None:
+        self.files["/".join(parts)] = self.root.joinpath(*parts).read_bytes()
 
     def get(self, sandbox: str, path: str) -> bytes:
         return self.files[path]
@@ -341,14 +350,17 @@ class Inside:
         raise NotSupported("no fork")
 
 
-def test_commands_and_files_need_no_workspace_on_this_host_and_a_list_does(tmp_path):
-    toolbox = Toolbox(Inside(), tmp_path)
+def test_commands_and_single_files_do_not_fetch_a_whole_workspace_and_a_list_does(tmp_path):
+    host = Inside(tmp_path / "mirror")
+    toolbox = Toolbox(host, tmp_path / "state")
     with contextlib.closing(toolbox):
         assert toolbox.call("exec", {"argv": ["cat"], "stdin": "word"}).document["stdout"] == "word"
         assert toolbox.call("write_file", {"path": "file", "content": "word"}).error == ""
         assert toolbox.call("read_file", {"path": "file"}).document["content"] == "word"
-        assert "inside alone" in toolbox.call("list_directory", {}).error
-        assert "inside alone" in toolbox.call("snapshot_list", {}).error
+        assert host.pulled == 0
+        host.files["other"] = b"made by a command"
+        listed = toolbox.call("list_directory", {}).document["entries"]
+        assert ([each["name"] for each in listed], host.pulled) == (["file", "other"], 1)
 
 
 # ---- targets and bands ----

@@ -199,3 +199,32 @@ def test_mcp_asks_for_the_token_as_everything_does(tmp_path):
                 assert "exec" in opened.tools()
         started.headers = {}
         assert started.ask("POST", "/mcp", {}).error[:2] == (401, "authorize")
+
+
+def test_a_guest_that_shares_no_folder_has_the_same_tools(tmp_path):
+    if reason := why_unusable("qemu"):
+        pytest.skip(reason)
+    with daemon(tmp_path, "--backend", "qemu", "--state", str(tmp_path / "state")) as started:
+        started.provision(name="guest")
+        with mcp_client.session(Served(started.url, headers={})) as opened:
+
+            def call(tool, **arguments):
+                found = opened.call(tool, {"sandbox": "guest", **arguments})
+                assert not found.error, found.error
+                return found.document
+
+            word, other = secrets.token_hex(8), secrets.token_hex(8)
+            written = call("write_file", path="deep/file", content=word)
+            inside = started.ask("GET", "/sandboxes/guest").json["workspace"]
+            done = call("exec", argv=["/init", "cat", f"{inside}/deep/file"])
+            assert (done["stdout"], written["size_bytes"]) == (word, 16)
+            made = call("snapshot_create", name="s")
+            assert (made["files"], "sync" in made["stages_ns"]) == (1, True)
+            call("exec", argv=["/init", "save", f"{inside}/deep/file"], stdin=other)
+            assert call("read_file", path="deep/file")["content"] == other
+            assert call("snapshot_changes", name="s")["modified"] == ["deep/file"]
+            call("snapshot_revert", name="s", path="deep/file")
+            assert call("exec", argv=["/init", "cat", f"{inside}/deep/file"])["stdout"] == word
+            call("snapshot_delete", name="s")
+        started.delete("guest")
+        assert not list((tmp_path / "state" / "snapshots").iterdir())

@@ -36,6 +36,7 @@ _SOURCES = (
     "http.c",
     "http_tls.c",
     "mcp.c",
+    "pack.c",
     "labels.c",
     "exhaust.c",
     "agent.c",

@@ -15,6 +15,7 @@ static const char USAGE[] =
     "                   [--address IP] [--ca FILE] [--save FILE] [--mark 'NAME: VALUE'] [--timeout-ns NS] [--budget-ns NS]\n"
     "                              ask for one known body; --rate a second, whether answered or not: an open loop\n"
     "  probe mcp ADDRESS PORT PATH ['NAME: VALUE']...    send the lines of standard input, JSON-RPC, to a tool server\n"
+    "  probe pack DIR | unpack DIR    a folder as one stream on standard output, and such a stream from standard input\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
     "  probe list                  the names that `bench` knows\n"
@@ -489,6 +490,8 @@ int main(int argc, char **argv)
     if (!strcmp(command, "supervise") && argc > 3) return supervise((int)number("FD", argv[2]), argv + 3);
     if (!strcmp(command, "confine") && argc > 2) return confine(argv + 2);
     if (!strcmp(command, "http") && http(argc - 2, argv + 2) == 0) return 0;
+    if (!strcmp(command, "pack") && argc == 3) return pack(argv[2]);
+    if (!strcmp(command, "unpack") && argc == 3) return unpack(argv[2]);
     if (!strcmp(command, "mcp") && mcp(argc - 2, argv + 2) == 0) return 0;
     if (!strcmp(command, "smoke") && smoke(argc - 2, argv + 2) == 0) return 0;
     if (!strcmp(command, "facts")) return facts();

@@ -103,6 +103,8 @@ void evict(int fd);                           /* what is not dirty */
 void evidence_count(const char *name, int64_t count); /* `unknown` for a negative one */
 
 int http(int argc, char **argv); /* http.c; -1: the words make no sense */
+int pack(const char *path); /* pack.c */
+int unpack(const char *path);
 int mcp(int argc, char **argv); /* mcp.c; the same */
 int smoke(int argc, char **argv); /* smoke.c; -1: the words make no sense */
 void say_labels(void); /* labels.c: more facts, in the form of those of `probe facts` */

@@ -73,8 +73,14 @@ def _tools(sandboxes: Sandboxes, options: Options, lab: Lab) -> Iterator[list[An
 
     mcp_server.quiet()
     state = options.state or lab.scratch / "state"
-    with contextlib.closing(tools.Toolbox(hosted.Hosted(sandboxes), state)) as toolbox:
-        sandboxes.on_end = toolbox.forget
+    host = hosted.Hosted(sandboxes, lab.scratch / "mirrors")
+    with contextlib.closing(tools.Toolbox(host, state)) as toolbox:
+
+        def forget(name: str) -> None:
+            toolbox.forget(name)
+            host.forget(name)
+
+        sandboxes.on_end = forget
         endpoint = mcp_server.Endpoint(toolbox, loopback=not options.token)
         yield [app.Mounted("/mcp", endpoint.app, endpoint.run)]
 

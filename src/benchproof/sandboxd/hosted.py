@@ -1,13 +1,15 @@
-"""The daemon's sandboxes as the tools see them: by name, each with a workspace that is a folder of this host."""
+"""The daemon's sandboxes as the tools see them: by name, each with a workspace on this host, or a mirror of it."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
-from benchproof.errors import NotSupported
 from benchproof.model import Completed
 from benchproof.sandboxd.limits import Refused
+from benchproof.sandboxd.mirror import Mirror
 from benchproof.sandboxd.sandbox import Sandbox
 from benchproof.sandboxd.sandboxes import Sandboxes
 from benchproof.sandboxd.workspace import Place
@@ -19,9 +21,11 @@ _UNKNOWN = 404
 class Hosted:
     """A `tools.Host`. The sandbox `default` is started when a tool first names it."""
 
-    def __init__(self, sandboxes: Sandboxes) -> None:
+    def __init__(self, sandboxes: Sandboxes, mirrors: Path) -> None:
         self._sandboxes = sandboxes
+        self._mirrors = mirrors
         self._lock = threading.Lock()
+        self._pulling = threading.Lock()
 
     def run(self, sandbox: str, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         """One command to its end."""
@@ -29,18 +33,36 @@ class Hosted:
         return self._sandboxes.run(self._named(sandbox).name, argv, stdin=stdin, timeout_s=min(timeout_s, longest_s))
 
     def workspace(self, sandbox: str) -> Place:
-        """The folder that commands see too."""
+        """The folder that commands see too, or a mirror of it."""
         found = self._named(sandbox)
         if found.folder is None:
-            raise NotSupported(
-                "the workspace of a sandbox of this backend is inside alone", missing="--backend bwrap or gvisor"
-            )
+            return Place(root=self._mirror(found).root, inside=found.workspace, mirrored=True)
         own = found.instance.probe.removeprefix(f"{found.workspace}/")
         return Place(root=found.folder, inside=found.workspace, hidden=frozenset({own}))
 
-    def put(self, sandbox: str, path: str, content: bytes, *, mode: int | None) -> object:
-        """Write a file by way of the sandbox itself."""
-        return self._sandboxes.put(self._named(sandbox).name, path, content, mode=mode)
+    def pull(self, sandbox: str) -> None:
+        """Make a mirror like what the sandbox has."""
+        with self._pulling:
+            self._mirror(self._named(sandbox)).pull()
+
+    def push(self, sandbox: str, parts: Sequence[str]) -> None:
+        """One file of a mirror."""
+        self._mirror(self._named(sandbox)).push(parts)
+
+    def _mirror(self, sandbox: Sandbox) -> Mirror:
+        """In a folder of its own for each sandbox, whatever had its name before."""
+
+        def run(words: Sequence[str], stdin: bytes) -> Completed:
+            longest_s = self._sandboxes.limits.usual_command_s
+            return self._sandboxes.run(sandbox.name, [sandbox.instance.probe, *words], stdin=stdin, timeout_s=longest_s)
+
+        return Mirror(self._mirrors / f"{sandbox.name}-{id(sandbox):x}", run, sandbox.workspace)
+
+    def forget(self, sandbox: str) -> None:
+        """Remove the mirrors of one that is gone."""
+        for path in self._mirrors.glob(f"{sandbox}-*"):
+            if path.name.removeprefix(f"{sandbox}-").isalnum():
+                shutil.rmtree(path)
 
     def get(self, sandbox: str, path: str) -> bytes:
         """Read a file by way of the sandbox itself."""

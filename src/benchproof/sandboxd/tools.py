@@ -19,13 +19,15 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from benchproof.errors import BenchproofError, InvocationError, NotSupported, UsageError
+from benchproof.errors import BenchproofError, InvocationError, UsageError
 from benchproof.model import Completed, Frozen
 from benchproof.sandboxd.calls import Calls
 from benchproof.sandboxd.snapshots import Snapshots
 from benchproof.sandboxd.workspace import Limits, Place, Workspace
 
 _LONGEST_EXEC_S = 3600.0
+_LOOK = {"list_directory", "snapshot_create", "snapshot_changes", "snapshot_revert"}  # at more than one file
+_WRITES = {"write_file", "snapshot_revert"}  # one file of it
 
 
 class Host(Protocol):
@@ -37,8 +39,11 @@ class Host(Protocol):
     def workspace(self, sandbox: str) -> Place:
         """The folder of the host that is its workspace; the sandbox `default` is made when it is first named."""
 
-    def put(self, sandbox: str, path: str, content: bytes, *, mode: int | None) -> object:
-        """Write a file by way of the sandbox itself."""
+    def pull(self, sandbox: str) -> None:
+        """Make a folder that is but a mirror like what the sandbox has."""
+
+    def push(self, sandbox: str, parts: Sequence[str]) -> None:
+        """Make one file of the sandbox what it is in the mirror."""
 
     def get(self, sandbox: str, path: str) -> bytes:
         """Read a file by way of the sandbox itself."""
@@ -132,7 +137,7 @@ class _Place(NamedTuple):
 
 
 class _Room:
-    """A sandbox, as its tools see it: neither a command nor a file needs a workspace on this host."""
+    """A sandbox, as its tools see it: a command needs no workspace on this host, and a file only where it has one."""
 
     def __init__(self, name: str, host: Host, find: Callable[[str], _Place]) -> None:
         self.name = name
@@ -141,31 +146,18 @@ class _Room:
 
     @property
     def workspace(self) -> Workspace:
-        """Raises NotSupported where it is inside alone."""
+        """What the sandbox has, or a mirror of it."""
         return self._find(self.name).workspace
 
     @property
     def snapshots(self) -> Snapshots:
-        """Raises NotSupported where the workspace is inside alone."""
+        """Of the workspace."""
         return self._find(self.name).snapshots
 
     def read(self, path: str) -> bytes:
-        """From the folder, or where there is none by the sandbox itself."""
-        try:
-            workspace = self.workspace
-        except NotSupported:
-            return self.host.get(self.name, path)
-        return workspace.read(path)
-
-    def write(self, path: str, content: bytes, *, mode: int | None) -> Document:
-        """To the folder, or where there is none by the sandbox itself."""
-        try:
-            workspace = self.workspace
-        except NotSupported:
-            digest = hashlib.sha256(content).hexdigest()
-            self.host.put(self.name, path, content, mode=mode)
-            return {"path": path, "size_bytes": len(content), "sha256": digest}
-        return workspace.write(path, content, mode=mode)
+        """From the folder, or where it is but a mirror by the sandbox itself."""
+        workspace = self.workspace
+        return self.host.get(self.name, path) if workspace.place.mirrored else workspace.read(path)
 
 
 class Reply(NamedTuple):
@@ -193,7 +185,7 @@ class Toolbox:
         stages: dict[str, int] = {}
         error, outcome, document = "", "ok", {}
         try:
-            document = act(self._room_of(arguments), _converted(arguments, kind))
+            document = _in_step(tool, act, self._room_of(arguments), _converted(arguments, kind))
             stages = document.get("stages_ns", {})
         except BenchproofError as trouble:
             error, outcome = str(trouble), "failed" if isinstance(trouble, InvocationError) else "refused"
@@ -241,6 +233,22 @@ class Toolbox:
     def close(self) -> None:
         """No call comes afterwards."""
         self.calls.close()
+
+
+def _in_step(tool: str, act: Callable[[_Room, Any], Document], room: _Room, asked: Any) -> Document:
+    """Do it; where the workspace is a mirror, on what the sandbox has now, and to what the sandbox has."""
+    if tool not in _LOOK | _WRITES or not room.workspace.place.mirrored:
+        return act(room, asked)
+    began_ns = time.monotonic_ns()
+    if tool in _LOOK:
+        room.host.pull(room.name)
+    synced_ns = time.monotonic_ns() - began_ns
+    document = act(room, asked)
+    began_ns = time.monotonic_ns()
+    if tool in _WRITES:
+        room.host.push(room.name, room.workspace.parts_of(asked.path))
+    synced_ns += time.monotonic_ns() - began_ns
+    return document | {"stages_ns": {"sync": synced_ns} | document.get("stages_ns", {})}
 
 
 def _converted(arguments: Mapping[str, Any], kind: type) -> Any:
@@ -292,7 +300,7 @@ def _write_file(room: _Room, asked: WriteFile) -> Document:
         content = base64.b64decode(asked.content_base64, validate=True) or asked.content.encode()
     except (binascii.Error, ValueError) as error:
         raise UsageError(f"content: {error}") from error
-    return room.write(asked.path, content, mode=asked.mode)
+    return room.workspace.write(asked.path, content, mode=asked.mode)
 
 
 def _list_directory(room: _Room, asked: ListDirectory) -> Document:

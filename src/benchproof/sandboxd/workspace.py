@@ -32,6 +32,7 @@ class Place(Frozen, frozen=True, kw_only=True):
     root: Path
     inside: str = "/work"
     hidden: frozenset[str] = frozenset()
+    mirrored: bool = False  # the sandbox does not see it: it is kept like what the sandbox has
 
 
 class Workspace:
