@@ -73,7 +73,8 @@ class Memory(Asked, frozen=True):
             looks = [self._look(working) for _ in range(self.samples)]
             evidence = working.evidence()
         operations = [(number + 1) * self.calls for number in range(len(looks))]
-        slope = growth.slope(operations, [look.pss_bytes for look in looks])
+        # not PSS: that also moves when a program elsewhere comes or goes that shares pages with these
+        slope = growth.slope(operations, [look.rss_bytes for look in looks])
         evidence |= _listed(looks) | self._told(slope) | {"added_bytes": " ".join(map(str, added)) or "one sandbox"}
         return Observation(measurements=tuple(self._measurements(looks, added, slope)), evidence=evidence)
 
