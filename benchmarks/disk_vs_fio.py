@@ -102,8 +102,7 @@ def _fio(name: str, direct: str, folder: Path) -> float:
         *(f"--filename={folder / 'fio'}", f"--size={_SIZE_BYTES}", f"--io_size={amount}", "--fallocate=none"),
         *(f"--direct={int(direct == 'on')}", "--end_fsync=1", "--invalidate=1", "--refill_buffers=0"),
     ]
-    if job == "write":
-        (folder / "fio").unlink(missing_ok=True)
+    (folder / "fio").unlink(missing_ok=True)  # what it reads it has just written, as we have
     done = run(argv, timeout_s=_TIMEOUT_S)
     found = msgspec.json.decode(done[done.index(b"{") :])["jobs"][0]["write" if "write" in job else "read"]
     if found["io_bytes"] != amount:

@@ -14,7 +14,7 @@ import pytest
 
 from benchproof import laboratory, probe, runner, suites
 from benchproof.benchmarks import BENCHMARKS
-from benchproof.errors import InvocationError
+from benchproof.errors import InvocationError, NotSupported
 from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
 from benchproof.quantities import Size
 from benchproof.targets import KINDS
@@ -277,6 +277,47 @@ def test_a_command_that_is_not_there_is_unsupported_with_the_way(started):
 def test_parameters_that_make_no_sense_are_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         tiny("startup.command", **changes)
+
+
+# ---- a guest with a root file system on its disk ----
+
+
+@pytest.fixture(scope="module")
+def debian(host_probe, tmp_path_factory) -> Iterator[Started]:
+    if not shutil.which("qemu-system-x86_64"):
+        pytest.skip("QEMU is not installed")
+    kind = KINDS.load("qemu")
+    lab = lab_in(tmp_path_factory.mktemp("debian"), host_probe.path)
+    target = kind(kind.Settings(accel="tcg", root="debian", memory=512 << 20), lab)
+    try:
+        assert target.root
+    except NotSupported as error:
+        pytest.skip(str(error))
+    with target.start() as instance:
+        yield Started("qemu", instance, "/usr")
+
+
+def test_a_guest_with_a_disk_has_figures_of_a_disk(debian):
+    names = ("disk.random_write", "disk.sequential_read")
+    for name in names:
+        small = {"size": Size(1 << 20)} | ({"operations": 50} if "random" in name else {})
+        found = outcome(BENCHMARKS.load(name)(**small), debian)
+        assert isinstance(found, Passed), found
+        assert found.measurements[0].metric in {f"{name}.rate", f"{name}.throughput"}  # neither buffered nor in memory
+
+
+def test_the_root_of_a_guest_is_read_cold(debian):
+    found = outcome(tiny("rootfs.random_read", cache="cold"), debian)
+    assert isinstance(found, Passed), found
+    assert found.measurements[0].metric == "rootfs.random_read.rate"
+
+
+def test_python_starts_cold_in_a_guest_where_nobody_else_uses_its_libraries(debian):
+    benchmark = tiny("startup.command", samples=1, cold_samples=1)
+    observation = benchmark.run(debian)
+    assert list(benchmark.verify(observation)) == []
+    assert observation.evidence["cold"] == "proved"
+    assert int(observation.evidence["files"]) >= 3  # the program, its loader and its library at least
 
 
 # ---- the suite ----

@@ -1,7 +1,7 @@
 /* disk.*: a file of blocks is written and read, one after another or in random order.
 
    Data. Every page of 4 KiB begins with a stamp (seed, number of the page, generation, checksum of the rest), the rest is
-   random: a part of a pool of 16 MiB, which for each block begins elsewhere. So no two pages are equal, nothing can be
+   random: a part of a pool of up to 16 MiB, which for each block begins elsewhere. So no two pages are equal, nothing can be
    compressed by what looks back less than the pool is long, and making a block costs a stamp a page. What is read is
    compared with what must be there, every byte of it, between the timed calls: they alone are on the clock, unless the
    kernel reads ahead meanwhile.
@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define POOL_PAGES 4096u
+#define POOL_PAGES 4096u         /* at most */
 #define FILL_BYTES (1u << 20)    /* how the file of a random benchmark is made */
 #define SPAN_BYTES (1u << 20)    /* of a file that is read again */
 #define MOST_BLOCK_BYTES (16u << 20)
@@ -42,6 +42,7 @@ static struct {
     int fd, look_fd;               /* the second is never O_DIRECT: to look at the cache */
     int random, direct, compared_in_clock;
     uint64_t blocks, operations;   /* of the file; that are timed */
+    uint64_t pool_pages;           /* no more than the file has */
     uint64_t block_of[3];          /* bytes of a block of each generation */
     unsigned char *pool, *span, *rewritten; /* the last: a bit a block */
     uint64_t *check_of_pool, *order, *latency_ns;
@@ -59,17 +60,19 @@ static uint64_t mixed(uint64_t x)
     return x ^ x >> 31;
 }
 
+static uint64_t longest_block(void) { return D.block_of[FILLED] > S.block ? D.block_of[FILLED] : S.block; }
+
 static void make_pool(void)
 {
-    uint64_t pages = POOL_PAGES + MOST_BLOCK_BYTES / PAGE, x = S.seed;
-    for (uint64_t page = 0; page < POOL_PAGES; page++) {
+    uint64_t pages = D.pool_pages + longest_block() / PAGE, x = S.seed;
+    for (uint64_t page = 0; page < D.pool_pages; page++) {
         uint64_t *words = (uint64_t *)(void *)(D.pool + page * PAGE), sum = 0;
         for (size_t i = sizeof(struct stamp) / 8; i < PAGE / 8; i++) words[i] = mixed(x++), sum = (sum ^ words[i]) * 0x9E3779B97F4A7C15ull;
         D.check_of_pool[page] = sum;
     }
-    for (uint64_t page = POOL_PAGES; page < pages; page++) { /* the tail repeats the head: a block may begin anywhere */
-        memcpy(D.pool + page * PAGE, D.pool + (page - POOL_PAGES) * PAGE, PAGE);
-        D.check_of_pool[page] = D.check_of_pool[page - POOL_PAGES];
+    for (uint64_t page = D.pool_pages; page < pages; page++) { /* the tail repeats the head: a block may begin anywhere */
+        memcpy(D.pool + page * PAGE, D.pool + (page - D.pool_pages) * PAGE, PAGE);
+        D.check_of_pool[page] = D.check_of_pool[page - D.pool_pages];
     }
 }
 
@@ -77,7 +80,7 @@ static void make_pool(void)
 static uint64_t pool_page(uint64_t page, int generation)
 {
     uint64_t pages = D.block_of[generation] / PAGE, first = page / pages * pages;
-    return mixed(S.seed ^ first * 2 ^ (uint64_t)generation) % POOL_PAGES + (page - first);
+    return mixed(S.seed ^ first * 2 ^ (uint64_t)generation) % D.pool_pages + (page - first);
 }
 
 static struct stamp stamp_of(uint64_t page, int generation)
@@ -245,8 +248,9 @@ static void begin(int random)
     D.blocks = S.size / S.block, D.operations = S.fixed_iterations;
     D.block_of[FILLED] = random && S.size % FILL_BYTES == 0 ? FILL_BYTES : S.block;
     D.block_of[REWRITTEN] = S.block;
-    D.pool = memory((uint64_t)POOL_PAGES * PAGE + MOST_BLOCK_BYTES);
-    D.check_of_pool = memory((POOL_PAGES + MOST_BLOCK_BYTES / PAGE) * 8);
+    D.pool_pages = S.size / PAGE < POOL_PAGES ? S.size / PAGE : POOL_PAGES;
+    D.pool = memory(D.pool_pages * PAGE + longest_block());
+    D.check_of_pool = memory((D.pool_pages + longest_block() / PAGE) * 8);
     D.span = memory(SPAN_BYTES > S.block ? SPAN_BYTES : S.block);
     D.order = memory(D.blocks * 8), D.latency_ns = memory(D.operations * 8);
     make_pool();
