@@ -17,7 +17,7 @@ from benchproof.suites import benchmarks_of
 from tests.toolboxes import Lying, Rooms, served
 
 NAMES = tuple(name for name in SUITES["guest"] if name.startswith("snapshot."))
-_HONEST = {"create", "list", "changes", "revert", "delete"}
+_HONEST = {"create", "list", "changes", "revert", "delete", "compact"}
 
 
 class _Named:
@@ -177,12 +177,23 @@ def test_a_server_that_answers_without_doing_it_fails(name, tool, words, target,
 
     def idle(self, asked, arguments):
         if asked == tool:
-            return Reply({"name": arguments["name"], "gone": True, "action": "restored", "stages_ns": {}})
+            return Reply({"name": arguments.get("name"), "gone": True, "action": "restored", "stages_ns": {}})
         return doing(self, asked, arguments)
 
     monkeypatch.setattr(Toolbox, "call", idle)
     found = violations(name, target)
     assert any(words in each for each in found), found
+
+
+def test_a_server_that_merges_nothing_fails(target, monkeypatch):
+    doing = Toolbox.call
+
+    def idle(self, asked, arguments):
+        return Reply({"files": 6}) if asked == "snapshot_compact" else doing(self, asked, arguments)
+
+    monkeypatch.setattr(Toolbox, "call", idle)
+    with pytest.raises(TargetFailed, match="no snapshot 'merged-"):
+        small("snapshot.compact").run(target)
 
 
 @pytest.mark.parametrize("name", NAMES)

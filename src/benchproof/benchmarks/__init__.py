@@ -88,6 +88,7 @@ BENCHMARKS = Table(
         "snapshot.changes": f"{_GUEST}.snapshot_changes:Changes",
         "snapshot.revert": f"{_GUEST}.snapshot_revert:Revert",
         "snapshot.delete": f"{_GUEST}.snapshot_delete:Delete",
+        "snapshot.compact": f"{_GUEST}.snapshot_compact:Compact",
         "scale.agents": f"{_RESILIENCE}.scale:Agents",
         "chaos.kill_guest": f"{_RESILIENCE}.kill_guest:KillGuest",
         "chaos.pause_guest": f"{_RESILIENCE}.pause_guest:PauseGuest",
