@@ -192,6 +192,15 @@ def test_after_a_command_that_did_not_end_nothing_of_the_sandbox_is_left(gvisor,
     assert list(lab.scratch.iterdir()) == []
 
 
+def test_a_program_that_is_not_there_ends_with_127_and_the_sandbox_goes_on(gvisor):
+    with gvisor.cold() as instance:
+        for name, why in (("nowhere", "no such file"), ("/bin/sh", "no such file"), ("/work", "permission denied")):
+            done = instance.run([name, "word"], timeout_s=TIMEOUT_S)
+            assert (done.exit_status, done.stdout) == (127, b"")
+            assert done.stderr.decode().startswith(f"probe: cannot execute '{name}': {why}")
+        assert instance.run([*instance.cat], stdin=b"word", timeout_s=TIMEOUT_S).stdout == b"word"
+
+
 def test_a_sandbox_that_died_is_a_failure_and_no_exit_status(gvisor):
     with gvisor.cold() as instance:
         (sentry,) = (pid for pid in instance.footprint().processes if program(pid) == b"runsc-sandbox")

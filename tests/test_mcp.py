@@ -122,7 +122,7 @@ def test_deleting_a_snapshot_deletes_the_image_that_was_made_with_it(opened, too
         ("write_file", {"path": "x", "content": "a", "content_base64": "YQ=="}, "either content or"),
         ("write_file", {"path": "x", "content_base64": "?"}, "content:"),
         ("exec", {}, "either argv or command"),
-        ("exec", {"command": "'"}, "command: No closing quotation"),
+        ("exec", {"command": "  "}, "expected a command"),
         ("exec", {"command": "true", "timeout_s": 0}, "timeout_s"),
         ("exec", {"command": "sleep 60", "timeout_s": 0.2}, "did not end within 0."),
         ("snapshot_delete", {"name": "none"}, "no snapshot 'none'"),

@@ -23,8 +23,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchproof.errors import UsageError
-from benchproof.sandboxd import api
+from benchproof.errors import NotSupported, UsageError
+from benchproof.model import Completed
+from benchproof.sandboxd import api, shell
 from benchproof.sandboxd.daemon import checked
 from conftest import why_unusable
 from daemons import Daemon, daemon, launch
@@ -98,10 +99,34 @@ def test_how_a_command_ended_is_data(served: Daemon, box: str, argv, status):
     assert (done.status, done.json["exit_status"]) == (200, status)
 
 
-def test_a_command_in_words_is_split_as_a_shell_would_and_not_given_to_one(served: Daemon, box: str):
-    served.put(box, "a b; exit 3", b"one file")
-    done = served.ask("POST", f"/exec/{box}", {"command": f"{PROBE} cat 'a b; exit 3'"}).json
-    assert (done["exit_status"], done["stdout"]) == (0, "one file")
+def test_a_command_that_is_text_is_a_line_for_the_shell_of_the_sandbox(served: Daemon, box: str):
+    served.put(box, "a b", b"one file")
+    line = f"{PROBE} cat 'a b' | wc -c; echo $((6*7)); exit 3"
+    done = served.ask("POST", f"/exec/{box}", {"command": line}).json
+    assert (done["exit_status"], done["stdout"].split(), done["stderr"]) == (3, ["8", "42"], "")
+
+
+@pytest.mark.parametrize(("name", "why"), [("nowhere", "No such file or directory"), ("/work", "Permission denied")])
+def test_a_program_that_is_not_there_is_told_apart_from_one_that_failed(served: Daemon, box: str, name, why):
+    done = served.exec(box, [name, "word"]).json
+    assert (done["exit_status"], done["stderr"]) == (127, f"probe: cannot execute '{name}': {why}\n")
+    lied = served.ask("POST", f"/exec/{box}", {"command": "echo bwrap: execvp it: No such file >&2; exit 1"}).json
+    assert (lied["exit_status"], lied["stderr"]) == (1, "bwrap: execvp it: No such file\n")
+
+
+def test_a_line_for_a_shell_where_there_is_none_is_refused_with_the_way_out():
+    words = shell.words("id; uname -r")
+    ended = Completed(
+        exit_status=127, stdout=b"", stderr=b"probe: cannot execute '/bin/sh': No such file", elapsed_ns=1
+    )
+    assert words == ["/bin/sh", "-c", "id; uname -r"]
+    with pytest.raises(NotSupported, match=r"expected a sandbox with /bin/sh, found none.*send argv"):
+        shell.refuse_without(ended)
+    for said in (
+        b"sh: 1: nope: not found",
+        b"cannot execute '/bin/sh'",
+    ):  # the shell itself, or what ran in it, said so
+        shell.refuse_without(msgspec.structs.replace(ended, stderr=said))
 
 
 def test_commands_in_one_sandbox_come_one_after_another_and_in_two_they_do_not_wait(served: Daemon, box: str):
@@ -309,7 +334,7 @@ BROKEN = [
     b'{"argv": ["\\ud800"]}',
     b'{"argv": [1]}',
     b'{"argv": ["a"], "command": "b"}',
-    b'{"command": "\'"}',
+    b'{"command": " "}',
     b'{"command": ""}',
     b'{"argv": ["a"], "timeout_s": 0}',
     b'{"argv": ["a"], "timeout_s": -1}',

@@ -49,7 +49,7 @@ class _Daemon(click.Group):
 @click.option("--max-output", default=16 << 20, show_default=True, metavar="BYTES", help="Of one stream of a command.")
 @click.option("--max-exec", default=600.0, show_default=True, metavar="SECONDS", help="The longest time of a command.")
 @click.option("--patience", default=10.0, show_default=True, metavar="SECONDS", help="With clients slow to ask.")
-@click.option("--quiet", is_flag=True, help="Log warnings alone, not every request.")
+@click.option("--quiet", is_flag=True, help="Log no requests, only its beginning, its end and warnings.")
 @click.pass_context
 def sandboxd(ctx: click.Context, /, **given: str | float | bool | None) -> None:
     """A small sandbox service, over HTTP and MCP, on benchproof's own targets.

@@ -24,7 +24,7 @@ class Provision(_Body, frozen=True, kw_only=True):
 
 
 class Exec(_Body, frozen=True, kw_only=True):
-    """Either `argv`, or `command`: words as in a shell, quoting included, but no shell."""
+    """Either `argv`, its words, or `command`: a line for `/bin/sh`, where the sandbox has one."""
 
     argv: list[str] | None = None
     command: str | None = None
@@ -200,7 +200,7 @@ OPERATIONS = (
     ),
     Operation(
         "exec", "POST", "/exec/{name}", "Run one command to its end", 200,
-        Exec, Executed, (*_NAMED, 408, 410, 413, 422, 502, 503, 504),
+        Exec, Executed, (*_NAMED, 408, 410, 413, 422, 501, 502, 503, 504),
     ),
     Operation(
         "put_file", "PUT", "/files/{name}", "Write a file of the workspace, whole or not at all", 201,

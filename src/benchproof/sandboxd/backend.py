@@ -16,6 +16,7 @@ from benchproof.targets import KINDS
 Origin = Literal["pool", "snapshot", "cold", "image"]
 Start = Callable[[], AbstractContextManager[Instance]]
 BACKENDS = ("qemu", "gvisor", "bwrap")
+_USUAL = {"bwrap": {"system": True}}  # nothing to run but our probe is no sandbox to try things in
 _CHECK_TIMEOUT_S = 30.0
 
 
@@ -62,7 +63,8 @@ def by_kind(kind: str, lab: Lab) -> Backend:
     if kind not in BACKENDS:
         raise UsageError(f"--backend: expected {', '.join(BACKENDS)}, found '{kind}'; anything else needs a --plan")
     loaded = KINDS.load(kind)
-    return Backend(loaded(loaded.Settings(), lab), kind)
+    settings = loaded.Settings(**_USUAL.get(kind, {}))
+    return Backend(loaded(settings, lab), kind)
 
 
 def by_plan(file: Path, name: str | None, lab: Lab) -> Backend:

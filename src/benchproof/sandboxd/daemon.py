@@ -187,7 +187,7 @@ def _announced(ready: Path | None, url: str) -> Iterator[Any]:
             draft = ready.with_name(f".{ready.name}.{os.getpid()}")
             draft.write_text(content)
             draft.replace(ready)
-        _LOG.warning("ready url=%s pid=%d", url, os.getpid())
+        _LOG.info("ready url=%s pid=%d", url, os.getpid())
 
     try:
         yield announce

@@ -6,13 +6,12 @@ import base64
 import binascii
 import math
 import os
-import shlex
 from datetime import UTC, datetime
 
 import msgspec
 
 from benchproof.model import Completed
-from benchproof.sandboxd import api
+from benchproof.sandboxd import api, shell
 from benchproof.sandboxd.limits import Limits, Refused
 from benchproof.sandboxd.sandbox import Sandbox
 from benchproof.sandboxd.sandboxes import Kept, Provisioned, Sandboxes
@@ -41,10 +40,9 @@ def words_of(body: api.Exec) -> list[str]:
     """The command. Raises Refused."""
     if (body.argv is None) == (body.command is None):
         raise Refused(400, "expected either argv or command")
-    try:
-        argv = shlex.split(body.command) if body.command is not None else list(body.argv or ())
-    except ValueError as error:
-        raise Refused(400, f"command: {error}") from error
+    if body.command is not None and not body.command.strip():
+        raise Refused(400, "command: expected a line for a shell, found a blank one")
+    argv = shell.words(body.command) if body.command is not None else list(body.argv or ())
     if not 1 <= len(argv) <= _MOST_WORDS or not argv[0]:
         raise Refused(400, f"argv: expected 1 to {_MOST_WORDS} words, the first not empty, found {len(argv)}")
     if any("\0" in word for word in argv) or sum(map(len, argv)) > _LONGEST_COMMAND:
@@ -76,6 +74,8 @@ def execute(sandboxes: Sandboxes, name: str, body: api.Exec, stages: Stages) -> 
     done = sandboxes.run(
         name, words_of(body), stdin=stdin_of(body), timeout_s=timeout_of(body, sandboxes.limits), stages=stages
     )
+    if body.command is not None:
+        shell.refuse_without(done)
     return executed(done, stages)
 
 

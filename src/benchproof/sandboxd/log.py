@@ -9,6 +9,7 @@ import threading
 
 _MOST_LINES = 10_000
 _LAST_S = 1.0
+_LIFE = "benchproof.sandboxd.daemon"
 
 
 class Log(logging.Handler):
@@ -50,4 +51,5 @@ def begin(*, quiet: bool) -> Log:
     log = Log()
     log.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(handlers=[log], level=logging.WARNING if quiet else logging.INFO, force=True)
+    logging.getLogger(_LIFE).setLevel(logging.INFO)  # where it listens and how it ended is told in any case
     return log

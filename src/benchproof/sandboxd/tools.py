@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ import msgspec
 
 from benchproof.errors import BenchproofError, InvocationError, UsageError
 from benchproof.model import Completed, Frozen
+from benchproof.sandboxd import shell
 from benchproof.sandboxd.calls import Calls
 from benchproof.sandboxd.snapshots import Snapshots
 from benchproof.sandboxd.workspace import Limits, Place, Workspace
@@ -60,7 +60,7 @@ class _Arguments(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Exec(_Arguments, frozen=True, kw_only=True):
-    """Run a command in the sandbox, as `argv` or as `command` in shell words; no shell is started."""
+    """Run a command in the sandbox: `argv`, its words, or `command`, a line for the sandbox's shell."""
 
     argv: tuple[str, ...] = ()
     command: str = ""
@@ -268,13 +268,12 @@ def schema_of(kind: type) -> Document:
 def _exec(room: _Room, asked: Exec) -> Document:
     if bool(asked.argv) == bool(asked.command):
         raise UsageError("expected either argv or command")
-    try:
-        argv = list(asked.argv) or shlex.split(asked.command)
-    except ValueError as error:
-        raise UsageError(f"command: {error}") from error
-    if not argv or not 0 < asked.timeout_s <= _LONGEST_EXEC_S:
+    argv = list(asked.argv) or shell.words(asked.command)
+    if asked.command.isspace() or not 0 < asked.timeout_s <= _LONGEST_EXEC_S:
         raise UsageError(f"expected a command, and a timeout_s of more than 0 and up to {_LONGEST_EXEC_S:g}")
     done = room.host.run(room.name, argv, stdin=asked.stdin.encode(), timeout_s=asked.timeout_s)
+    if asked.command:
+        shell.refuse_without(done)
     told = {"exit_status": done.exit_status, "stages_ns": {"command": done.elapsed_ns}}
     return told | _text("stdout", done.stdout) | _text("stderr", done.stderr)
 

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from benchproof.model import Facts, Lab
-from benchproof.targets.host import LOOPBACK, FolderInstance, confined, shared_folder, with_authority
+from benchproof.model import Completed, Facts, Lab
+from benchproof.targets.host import (
+    LOOPBACK,
+    FolderInstance,
+    confined,
+    not_executed,
+    shared_folder,
+    with_authority,
+)
 from benchproof.targets.observed import observe, sections, tool_version
 from benchproof.targets.settings import Pinned
 
 _OPTIONS = ("--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--setenv", "LC_ALL", "C")
 _MOUNTS = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108 - a path inside the sandbox
+_BWRAP_FAILED = 1  # as its exit status; a command may have the same
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives")
+
+
+class _Sandboxed(FolderInstance):
+    """Each command in a sandbox of its own."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        done = super().run(argv, stdin=stdin, timeout_s=timeout_s)
+        said, unstarted = done.stderr.decode(errors="replace"), f"bwrap: execvp {argv[0]}: "
+        if done.exit_status == _BWRAP_FAILED and not done.stdout and said.startswith(unstarted):
+            return not_executed(done, argv[0], said.removeprefix(unstarted).strip())
+        return done
 
 
 class Bwrap:
@@ -56,7 +75,7 @@ class Bwrap:
             network = ["--share-net"] if self.settings.network == "host" else []
             inner = confined("/work/probe", seccomp=self.settings.seccomp)
             words = ["bwrap", *_OPTIONS, *network, *self._wrap(folder), *inner]
-            yield FolderInstance(
+            yield _Sandboxed(
                 lab=self.lab,
                 folder=folder,
                 inside="/work",

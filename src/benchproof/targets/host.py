@@ -17,6 +17,7 @@ from benchproof.targets.settings import Pinned
 
 _FILE_LIMIT_BYTES = 64 << 20
 LOOPBACK = "127.0.0.1"
+CANNOT_EXECUTE = 127  # the status of a command that is not there, see agent.c
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of ours is made in it
 
 
@@ -101,6 +102,12 @@ class FolderInstance:
             return beneath.read(self._folder, inside.relative_to(self.workspace), limit_bytes=_FILE_LIMIT_BYTES)
         except OSError as error:
             raise TargetFailed(f"cannot read '{path}': {error.strerror}") from error
+
+
+def not_executed(done: Completed, name: str, why: str) -> Completed:
+    """The end of a command that never began, as the probe tells it everywhere: status 127 and the reason."""
+    said = f"probe: cannot execute '{name}': {why}\n".encode()
+    return Completed(exit_status=CANNOT_EXECUTE, stdout=b"", stderr=said, elapsed_ns=done.elapsed_ns)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ sandbox and makes a new one under the same name, or gives up after 5 s; so a new
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import shutil
 import tempfile
@@ -20,11 +21,12 @@ from benchproof import process
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
 from benchproof.footprint import disk_bytes, footprint
 from benchproof.model import Completed, Footprint, Frozen, Lab
-from benchproof.targets.host import LOOPBACK, FolderInstance, shared_folder
+from benchproof.targets.host import LOOPBACK, FolderInstance, not_executed, shared_folder
 
 HOST_NETWORK = "--network=host"
 _RUNSC_FAILED = 128  # as its exit status; a command may have the same
 _EXEC_FAILED = (b"loading sandbox:", b"loading container:", b"executing processes for container:")
+_NO_PROGRAM = re.compile(r" in sandbox: (failed to load|error finding executable) .*: (?P<why>[a-z ]+)$")
 _TIMEOUT_S = 60.0  # of a start and of a checkpoint
 _WORK = "work"  # the shared folder, in a bundle's home and in an image
 _ENDED = "the sandbox was ended, with a command that did not end or could not be frozen"
@@ -121,7 +123,10 @@ class Sandbox(BundleInstance):
             self.close()
             raise
         if done.exit_status == _RUNSC_FAILED and done.stderr.startswith(_EXEC_FAILED):
-            raise TargetFailed(f"runsc exec: {_first(done.stderr.decode(errors='replace'))}")
+            said = _first(done.stderr.decode(errors="replace"))
+            if why := _no_such_program(said):
+                return not_executed(done, argv[0], why)
+            raise TargetFailed(f"runsc exec: {said}")
         return done
 
     def freeze(self) -> SandboxImage:
@@ -208,6 +213,12 @@ def _line(program: process.Supervised, timeout_s: float) -> str:
 def _first(said: str) -> str:
     """The first line; what follows is a trace of the Go runtime."""
     return next(iter(said.strip().splitlines()), "")
+
+
+def _no_such_program(said: str) -> str:
+    """Why a command did not begin in a sandbox that lives; empty if that was not it."""
+    found = _NO_PROGRAM.search(said)
+    return found["why"] if found else ""
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
