@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchproof.benchmarks.agent.work import Took
+from benchproof.errors import LabInvalid
 from benchproof.model import Measurement
 from benchproof.oracles import Evidence
 
@@ -44,7 +45,7 @@ def recoded_ns(tool: str, took: Took) -> int:
 def measurements(
     name: str, *, elapsed_ns: Sequence[int], server_ns: Sequence[int | None], coding_ns: Sequence[int], warmups: int
 ) -> Iterator[Measurement]:
-    """The whole and its parts; without the server's word there is no rest to tell."""
+    """The whole and its parts; without the server's word there is no rest to tell. Raises LabInvalid."""
     yield _measurement(f"{name}.latency", elapsed_ns, warmups)
     yield _measurement(f"{name}.serialisation", coding_ns, warmups)
     share = statistics.median(coding_ns[warmups:]) / statistics.median(elapsed_ns[warmups:])
@@ -59,6 +60,8 @@ def measurements(
     stated = [each for each in server_ns if each is not None]
     if len(stated) == len(elapsed_ns):
         rest = [whole - server - coding for whole, server, coding in zip(elapsed_ns, stated, coding_ns, strict=True)]
+        if min(rest) < 0 and all(server <= whole for whole, server in zip(elapsed_ns, stated, strict=True)):
+            raise LabInvalid("the messages of a call took longer to code once more than they can have within the call")
         yield _measurement(f"{name}.server", stated, warmups)
         yield _measurement(f"{name}.transport", rest, warmups)
 

@@ -24,9 +24,10 @@ _NAME = "agent.throughput"
 
 
 class _Done(NamedTuple):
-    """What one session did: the time of each call, and when the last one ended."""
+    """What one session did: the time of each call, when the first one began and the last one ended."""
 
     elapsed_ns: list[int]
+    began_ns: int
     ended_ns: int
 
 
@@ -76,20 +77,20 @@ class Throughput(Asked, frozen=True):
             for agent in agents:
                 for _ in range(self.warmups):
                     agent.use(self.tool)
-            together = threading.Barrier(self.sessions + 1)
+            together = threading.Barrier(self.sessions)
             with ThreadPoolExecutor(self.sessions) as threads:
                 futures = [threads.submit(self._calls, agent, together) for agent in agents]
-                together.wait()
-                began_ns = time.monotonic_ns()
                 done = [future.result() for future in futures]
-        wall_ns = max(each.ended_ns for each in done) - began_ns
+        # by the clocks of the sessions: a thread that only looks on may be woken when they have long begun
+        wall_ns = max(each.ended_ns for each in done) - min(each.began_ns for each in done)
         evidence = work.evidence(*agents) | _summed(done, wall_ns)
         return Observation(measurements=tuple(self._measurements(done, wall_ns)), evidence=evidence)
 
     def _calls(self, agent: Agent, together: threading.Barrier) -> _Done:
         together.wait()
+        began_ns = time.monotonic_ns()
         elapsed_ns = [agent.use(self.tool).elapsed_ns for _ in range(self.samples)]
-        return _Done(elapsed_ns, time.monotonic_ns())
+        return _Done(elapsed_ns, began_ns, time.monotonic_ns())
 
     def _measurements(self, done: list[_Done], wall_ns: int) -> Iterator[Measurement]:
         every = [elapsed for each in done for elapsed in each.elapsed_ns]
