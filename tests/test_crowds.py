@@ -75,6 +75,16 @@ def test_the_fewest_agents_with_a_failure_are_named():
     assert found.points[2].success.low < 70 / 80 < found.points[2].success.high
 
 
+def test_where_an_oracle_objects_there_is_no_figure_though_each_operation_was_right():
+    objected = result(10, Failed(violations=("a process is left",)), right=80, due=80, block=1)
+    found = curve(fine(1, latency_ns=1e6), fine(5, latency_ns=1e6), fine(10, latency_ns=1e6), objected)
+    assert (found.verdict, found.reason) == (
+        "fails",
+        "with 10 agents an oracle objected, though each operation was right",
+    )
+    assert (found.points[2].status, found.points[2].latency_ns, found.points[2].memory_bytes) == ("failed", None, None)
+
+
 def test_operations_of_all_invocations_count():
     found = curve(*(fine(1, latency_ns=1e6, block=block) for block in range(3)))
     assert (found.points[0].n, found.points[0].due) == (3, 24)
