@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -13,6 +14,8 @@ import pytest
 from benchproof.errors import NotSupported, TargetFailed
 from benchproof.sandboxd.backend import Backend
 from benchproof.sandboxd.limits import Limits, Refused
+from benchproof.sandboxd.pool import Pool
+from benchproof.sandboxd.sandbox import started
 from benchproof.sandboxd.sandboxes import Sandboxes
 from conftest import why_unusable
 from daemons import Daemon, daemon
@@ -86,6 +89,43 @@ def test_a_deletion_that_leaves_a_file_says_which(lab):
         sandboxes.delete("first")
     target.fault = ""
     sandboxes.close()
+
+
+def test_what_the_pool_started_and_does_not_serve_is_ended(lab):
+    _, sandboxes = made(lab, "the clone is dead")
+    begun = []
+
+    def start():
+        _, begin = sandboxes.backend.start()
+        begun.append(started(begin(), "snapshot"))
+        return begun[-1]
+
+    pool = Pool(start, busy=lambda: False)
+    assert pool.resize(1, timeout_s=30).failed == 1
+    pool.close()
+    assert begun
+    assert all(each.ending for each in begun)
+    sandboxes.close()
+
+
+def test_a_pool_outlives_a_start_for_which_there_is_no_room():
+    def start():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    pool = Pool(start, busy=lambda: False)
+    stats = pool.resize(1, timeout_s=30)
+    assert (stats.failed, stats.last_error) == (1, "[Errno 28] No space left on device")
+    assert pool._thread is not None
+    assert pool._thread.is_alive()
+    pool.close()
+
+
+def test_nothing_is_frozen_by_a_daemon_that_is_being_ended(lab):
+    _, sandboxes = made(lab)
+    sandboxes.close()
+    with pytest.raises(Refused, match="is being ended") as refused:
+        sandboxes.fork("first", "kept")
+    assert refused.value.status == 503
 
 
 def test_a_sandbox_that_does_not_serve_is_no_sandbox(lab):

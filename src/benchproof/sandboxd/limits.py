@@ -13,7 +13,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 class Limits(Frozen, frozen=True, kw_only=True):
     """Each is there so that no client can take everything: neither memory nor threads nor the patience of others."""
 
-    sandboxes: int = 128  # alive at once, those in the pool included
+    sandboxes: int = 128  # handed out at once; a pool holds as many again at most
     images: int = 64
     provisions: int = 4  # under way at once
     waiting: int = 64  # provisions that wait for one of these

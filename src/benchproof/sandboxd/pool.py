@@ -160,9 +160,8 @@ class Pool:
 
     def _fill(self) -> None:
         try:
-            sandbox = self._start()
-            check(sandbox.instance)
-        except BenchproofError as error:
+            sandbox = self._checked()
+        except (BenchproofError, OSError) as error:  # no room and no descriptor are OSError, and pass
             _LOG.warning("pool failed=1 error=%r", str(error))
             with self._changed:
                 self._failed += 1
@@ -173,3 +172,13 @@ class Pool:
         with self._changed:
             self._ready.append(sandbox)
             self._changed.notify_all()
+
+    def _checked(self) -> Sandbox:
+        """One that has done its first work; one that cannot is ended."""
+        sandbox = self._start()
+        try:
+            check(sandbox.instance)
+        except BaseException:
+            sandbox.end()
+            raise
+        return sandbox

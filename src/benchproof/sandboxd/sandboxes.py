@@ -155,6 +155,8 @@ class Sandboxes:
         image = f"image-{secrets.token_hex(6)}" if image is None else image
         refuse_bad_name(image, "image")
         with self._lock:
+            if self._closing:
+                raise Refused(503, "the daemon is being ended")
             if image in self._images:
                 raise Refused(409, f"there is an image '{image}' already")
             if len(self._images) >= self.limits.images:
@@ -164,9 +166,11 @@ class Sandboxes:
             with self._doubted(name) as sandbox:
                 kept = Kept(image, sandbox.freeze(limits=self.limits), name, time.time())
         except BaseException:
-            del self._images[image]
+            with self._lock:
+                del self._images[image]
             raise
-        self._images[image] = kept
+        with self._lock:
+            self._images[image] = kept
         return kept
 
     def images(self) -> list[Kept]:
@@ -184,7 +188,11 @@ class Sandboxes:
     def delete_image(self, name: str) -> None:
         """Its clones go on. Raises Refused."""
         kept = self.image(name)
-        if self._images.pop(name, None) is kept:
+        with self._lock:
+            mine = self._images.get(name) is kept
+            if mine:
+                del self._images[name]
+        if mine:
             kept.image.delete()
 
     # ---- all ----
@@ -203,6 +211,7 @@ class Sandboxes:
         self.pool.close()
         with self._lock:
             last = [(name, sandbox) for name, sandbox in self._alive.items() if sandbox is not None]
+            self._alive.update((name, None) for name, _ in last)  # a request that is under way ends none of them again
         with ThreadPoolExecutor(8) as enders:
             ended = list(enders.map(lambda each: self._end(*each), last))
         for kept in self.images():
