@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from agency import Agency
 from benchproof import document, plan, policy, suites
 from benchproof.analysis.gate import Gate
 from benchproof.benchmarks import BENCHMARKS, SUITES
-from benchproof.benchmarks.agent import work
-from benchproof.errors import InvocationError, NotSupported
+from benchproof.benchmarks.agent import calls, work
+from benchproof.errors import InvocationError, LabInvalid, NotSupported
 from benchproof.model import Completed, Failed, Measurement, Observation, Outcome, Passed, Target, Unsupported
 from benchproof.outcomes import judge, outcome_of
 from benchproof.policy import Policy
@@ -217,6 +218,16 @@ def test_an_exchange_that_is_none_gets_no_number(agency, fault, words):
     assert words in violations(seen(tiny("agent.network"), agency)[0])
 
 
+def test_a_list_without_a_tool_is_no_answer_of_a_tool_server(agency):
+    agency.lie("has no tools")
+    assert "it is empty" in violations(seen(tiny("agent.network", via="mcp"), agency)[0])
+
+
+def test_parts_that_are_more_than_the_whole_by_our_own_fault_are_no_figures():
+    with pytest.raises(LabInvalid, match="longer to code once more"):
+        list(calls.measurements("x", elapsed_ns=[10, 10], server_ns=[6, 6], coding_ns=[4, 5], warmups=0))
+
+
 def test_a_leak_is_found_and_a_service_without_one_is_flat(agency):
     asked = tiny("agent.memory", samples=6, calls=4, warmups=16, sandboxes=1, tolerance=Size(16 << 10))
     _, honest = seen(asked, agency)
@@ -361,6 +372,40 @@ def test_commands_and_single_files_do_not_fetch_a_whole_workspace_and_a_list_doe
         host.files["other"] = b"made by a command"
         listed = toolbox.call("list_directory", {}).document["entries"]
         assert ([each["name"] for each in listed], host.pulled) == (["file", "other"], 1)
+
+
+class Overtaken(Inside):
+    """While a file is sent, somebody else wants the folder; fetching it makes it like the sandbox's."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.fetched = threading.Event()
+        self.look: Callable[[], None] = lambda: None
+        self.threads: list[threading.Thread] = []
+
+    def pull(self, sandbox: str) -> None:
+        for path in self.root.iterdir():
+            path.unlink()
+        super().pull(sandbox)
+        self.fetched.set()
+
+    def push(self, sandbox: str, parts: Sequence[str]) -> None:
+        self.threads.append(threading.Thread(target=self.look))
+        self.threads[-1].start()
+        self.fetched.wait(0.3)
+        super().push(sandbox, parts)
+
+
+def test_a_file_that_is_being_sent_is_not_removed_by_who_fetches_the_folder(tmp_path):
+    host = Overtaken(tmp_path / "mirror")
+    toolbox = Toolbox(host, tmp_path / "state")
+    with contextlib.closing(toolbox):
+        listed = []
+        host.look = lambda: listed.append(toolbox.call("list_directory", {}).document["entries"])
+        assert toolbox.call("write_file", {"path": "file", "content": "word"}).error == ""
+        host.threads[0].join()
+        assert host.files == {"file": b"word"}
+        assert [each["name"] for each in listed[0]] == ["file"]
 
 
 # ---- targets and bands ----

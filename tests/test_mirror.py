@@ -128,3 +128,17 @@ def test_a_guest_that_cannot_be_asked_fails_in_its_words(tmp_path):
 
     with pytest.raises(TargetFailed, match="cannot be packed: probe: /work: No such file"):
         Mirror(tmp_path / "mirror", run, "/work").pull()
+
+
+def test_what_lies_behind_a_link_is_not_even_compared(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_text("x")
+    (tmp_path / "outside" / "file").chmod(0o644)
+    target = str(tmp_path / "outside").encode()
+    stream = b"L 777 %d 3\nway%sF 644 1 8\nway/filexE 0 2 0\n" % (len(target), target)
+
+    def run(words, stdin):
+        return Completed(exit_status=0, stdout=stream, stderr=b"", elapsed_ns=1)
+
+    with pytest.raises(Exception, match="symbolic link"):
+        Mirror(tmp_path / "mirror", run, "/work").pull()

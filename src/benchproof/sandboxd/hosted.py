@@ -25,7 +25,6 @@ class Hosted:
         self._sandboxes = sandboxes
         self._mirrors = mirrors
         self._lock = threading.Lock()
-        self._pulling = threading.Lock()
 
     def run(self, sandbox: str, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         """One command to its end."""
@@ -42,8 +41,7 @@ class Hosted:
 
     def pull(self, sandbox: str) -> None:
         """Make a mirror like what the sandbox has."""
-        with self._pulling:
-            self._mirror(self._named(sandbox)).pull()
+        self._mirror(self._named(sandbox)).pull()
 
     def push(self, sandbox: str, parts: Sequence[str]) -> None:
         """One file of a mirror."""

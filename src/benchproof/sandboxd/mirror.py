@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -82,15 +81,17 @@ class Mirror:
                     beneath.write_all(descriptor, entry.content)
 
     def _has(self, parts: Sequence[str], entry: _Entry) -> bool:
-        path = self.root.joinpath(*parts)
+        *folders, name = parts
         try:
-            found = path.lstat()
-        except OSError:
+            with beneath.folder(self.root, folders) as within:
+                if entry.kind == b"L":
+                    return os.fsencode(os.readlink(name, dir_fd=within)) == entry.content
+                with beneath.regular(name, within=within) as (descriptor, found):
+                    if (found.st_mode & 0o777, found.st_size) != (entry.mode, len(entry.content)):
+                        return False
+                    return beneath.read_all(descriptor, most_bytes=found.st_size, name=name) == entry.content
+        except (OSError, UsageError):  # it is not there, or another kind of thing, or behind a link
             return False
-        if stat.S_ISLNK(found.st_mode):
-            return entry.kind == b"L" and os.fsencode(path.readlink()) == entry.content
-        same = entry.kind == b"F" and found.st_mode & 0o777 == entry.mode and found.st_size == len(entry.content)
-        return same and path.read_bytes() == entry.content
 
 
 def _entries(stream: bytes) -> Iterator[tuple[str, _Entry]]:

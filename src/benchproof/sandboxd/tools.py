@@ -130,10 +130,11 @@ Document = dict[str, Any]
 
 
 class _Place(NamedTuple):
-    """Where the files of a sandbox are, and what was kept of them."""
+    """Where the files of a sandbox are, and what was kept of them. `turn`: of those that fetch and send a mirror."""
 
     workspace: Workspace
     snapshots: Snapshots
+    turn: threading.Lock
 
 
 class _Room:
@@ -153,6 +154,11 @@ class _Room:
     def snapshots(self) -> Snapshots:
         """Of the workspace."""
         return self._find(self.name).snapshots
+
+    @property
+    def turn(self) -> threading.Lock:
+        """Held from the fetching of a mirror until what was changed in it is in the sandbox."""
+        return self._find(self.name).turn
 
     def read(self, path: str) -> bytes:
         """From the folder, or where it is but a mirror by the sandbox itself."""
@@ -214,7 +220,8 @@ class Toolbox:
             found = self._places.get(name)
             if found is None or found.workspace.place != place:
                 workspace = Workspace(place, limits=self._limits)
-                found = _Place(workspace, Snapshots(workspace, self._state / "snapshots" / name, owner=name))
+                snapshots = Snapshots(workspace, self._state / "snapshots" / name, owner=name)
+                found = _Place(workspace, snapshots, threading.Lock())
                 self._places[name] = found
             return found
 
@@ -239,6 +246,11 @@ def _in_step(tool: str, act: Callable[[_Room, Any], Document], room: _Room, aske
     """Do it; where the workspace is a mirror, on what the sandbox has now, and to what the sandbox has."""
     if tool not in _LOOK | _WRITES or not room.workspace.place.mirrored:
         return act(room, asked)
+    with room.turn:  # else another's fetching would remove a file that was written and is not yet sent
+        return _mirrored(tool, act, room, asked)
+
+
+def _mirrored(tool: str, act: Callable[[_Room, Any], Document], room: _Room, asked: Any) -> Document:
     began_ns = time.monotonic_ns()
     if tool in _LOOK:
         room.host.pull(room.name)
