@@ -352,6 +352,13 @@ def test_a_token_opens_the_service_and_is_written_nowhere(served, honest, room, 
         made(served, room, token_env="SANDBOX_TOKEN").service()  # noqa: S106 - a name
 
 
+def test_a_redirect_that_repeats_the_token_is_told_without_it(served, honest):
+    honest.fault = "list: redirects"
+    client = Client(served.url, headers={"Authorization": "Bearer elsewhere"})
+    with contextlib.closing(client), pytest.raises(TargetFailed, match=r"redirect \(307\) to '.*/\[token\]'"):
+        client.ask("list", "GET", "/list", timeout_s=5)
+
+
 # ---- a service that is started ----
 
 

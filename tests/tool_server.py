@@ -94,7 +94,7 @@ def server_of(tools):
         return await asyncio.to_thread(tools.call, asked.name, asked.arguments or {})
 
     async def listed(_, __):
-        names = ("exec", "write_file", "read_file", "list_directory")
+        names = () if tools.fault == "has no tools" else ("exec", "write_file", "read_file", "list_directory")
         return types.ListToolsResult(tools=[types.Tool(name=name, input_schema=_ANY) for name in names])
 
     return Server("tool-server", on_list_tools=listed, on_call_tool=call)

@@ -94,13 +94,18 @@ class Client:
             content = _content(response, limit_bytes)
             elapsed_ns = time.monotonic_ns() - began_ns
             connection.settled()
-        for secret in self._secrets:  # a service that repeats a token must not have us write it down
-            content = content.replace(secret, b"[token]") if secret else content
-        answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, content, elapsed_ns)
+        headers_told = {name.lower(): value for name, value in response.getheaders()}
+        answer = Answer(response.status, headers_told, self._told(content), elapsed_ns)
         if response.status in range(300, 400):
-            to = answer.headers.get("location", "nowhere")
-            raise TargetFailed(f"{step}: expected an answer, found a redirect ({response.status}) to '{to}'")
+            to = self._told(answer.headers.get("location", "nowhere").encode(errors="replace")).decode(errors="replace")
+            raise TargetFailed(f"{step}: expected an answer, found a redirect ({response.status}) to '{to[:_SHOWN]}'")
         return answer
+
+    def _told(self, content: bytes) -> bytes:
+        """Without our token: a service that repeats it must not have us write it down."""
+        for secret in filter(None, self._secrets):
+            content = content.replace(secret, b"[token]")
+        return content
 
     def close(self) -> None:
         """End the connections that nobody uses."""

@@ -95,8 +95,11 @@ class Session:
     async def _ping(self) -> int:
         with told("list of tools, not cached"):
             began_ns = time.monotonic_ns()
-            await self._client.list_tools(cache_mode="bypass")
-            return time.monotonic_ns() - began_ns
+            found = await self._client.list_tools(cache_mode="bypass")
+            elapsed_ns = time.monotonic_ns() - began_ns
+        if not found.tools:
+            raise TargetFailed("mcp: list of tools, not cached: it is empty")
+        return elapsed_ns
 
 
 @contextmanager

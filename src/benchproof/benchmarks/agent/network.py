@@ -14,11 +14,13 @@ import msgspec
 from benchproof import oracles
 from benchproof.benchmarks.agent import work
 from benchproof.benchmarks.agent.asked import AUTHORITY, TIER, UNSUPPORTED, Asked
-from benchproof.benchmarks.agent.exchange import Answer, Client
 from benchproof.benchmarks.lifecycle.measured import timing
 from benchproof.errors import NotSupported
 from benchproof.model import Definition, Observation, Service, Target
 from benchproof.service import mcp_client
+from benchproof.service.http import Answer, Client
+
+_MOST_BYTES = 1 << 20  # of an answer
 
 
 class Network(Asked, frozen=True):
@@ -79,14 +81,12 @@ class Network(Asked, frozen=True):
         """The connection is opened by the first request, so its opening is within that."""
         if not service.url:
             raise NotSupported("the service has no HTTP interface", missing="via = 'mcp'")
-        client = Client(service.url, service.headers, timeout_s=float(self.timeout))
+        client = Client(service.url, headers=service.headers)
 
         def exchange() -> int:
-            began_ns = time.monotonic_ns()
-            answer = client.get("health", self.path)
-            elapsed_ns = time.monotonic_ns() - began_ns
+            answer = client.ask("health", "GET", self.path, timeout_s=float(self.timeout), limit_bytes=_MOST_BYTES)
             seen.append(_shown(answer))
-            return elapsed_ns
+            return answer.elapsed_ns
 
         with contextlib.closing(client):
             yield 0, exchange

@@ -14,16 +14,17 @@ import msgspec
 
 from benchproof.benchmarks.agent import work
 from benchproof.benchmarks.agent.asked import AUTHORITY, NONDETERMINISM, TIER, Asked
-from benchproof.benchmarks.agent.exchange import Client
 from benchproof.benchmarks.agent.work import Agent
 from benchproof.errors import NotSupported, TargetFailed
 from benchproof.model import Definition, Measurement, Observation, Served, Service, Target
 from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 from benchproof.service import mcp_client
+from benchproof.service.http import Client
 
 _NAME = "agent.startup"
 _LOOK_S = 0.002
+_MOST_BYTES = 1 << 20  # of an answer
 PARTS = ("process", "pool", "mcp", "first_call")
 
 
@@ -100,9 +101,9 @@ class Startup(Asked, frozen=True):
     def _pooled(self, service: Service) -> int | None:
         """When its pool was full; None if it has none. Looked at every 2 ms. Raises TargetFailed."""
         deadline_s = time.monotonic() + float(self.timeout)
-        with contextlib.closing(Client(service.url, service.headers, timeout_s=float(self.timeout))) as client:
+        with contextlib.closing(Client(service.url, headers=service.headers)) as client:
             while True:
-                answer = client.get("pool", "/pool")
+                answer = client.ask("pool", "GET", "/pool", timeout_s=float(self.timeout), limit_bytes=_MOST_BYTES)
                 size, ready = _stock(answer.body) if answer.status == 200 else (0, 0)
                 if ready >= size:
                     return time.monotonic_ns() if size else None
