@@ -147,3 +147,11 @@ def test_the_environment_names_the_size_and_the_folder_of_the_disk(tmp_path):
         str(tmp_path / "there"),
     )
     assert "size" not in asked["syscall.getpid"]
+
+
+def test_no_more_operations_are_told_than_the_file_has_blocks():
+    small = {"size": 2 * MIB, "block": 4096.0, "operations": 1000}
+    more = row("disk.random_write.throughput", "bytes/s", {"vm": passed(MIB)}, parameters=small)
+    found = json.loads(render(guest(more)))["disk"]
+    assert (found["rand_write_4k"]["count"], found["rand_write_4k"]["duration_ms"]) == (512, 2000)
+    assert found["rand_read_4k"]["count"] == 1000

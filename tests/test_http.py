@@ -471,3 +471,9 @@ def test_a_guest_of_another_architecture_gets_no_probe_that_it_cannot_run(lab):
     target.lab = lab
     with pytest.raises(NotSupported, match="for this host's architecture alone"):
         load("https://127.0.0.1:1/", gateway="127.0.0.1", ca="/etc/hostname").run(target)
+
+
+def test_nginx_is_asked_for_its_counts_directly_whatever_proxy_the_environment_names(lab, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with origins.nginx(lab, size_bytes=1) as origin:
+        assert origin.asked() > 0

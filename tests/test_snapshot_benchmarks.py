@@ -232,3 +232,10 @@ def test_a_target_without_a_service_is_unsupported(target):
 def test_parameters_are_bounded(given):
     with pytest.raises(ValueError, match="expected"):
         BENCHMARKS.load("snapshot.create")(**given)
+
+
+def test_a_service_cannot_name_a_stage_as_what_is_timed_here_or_as_it_likes(target, lies):
+    stated = {"latency": 1, "two words": 2, "yes": True, "hash": 3}
+    lies["snapshot_create"] = lambda _, reply: Reply(reply.document | {"stages_ns": stated})
+    found = small("snapshot.create").run(target)
+    assert [each.metric for each in found.measurements] == ["snapshot.create.latency", "snapshot.create.hash"]

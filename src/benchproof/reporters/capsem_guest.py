@@ -125,7 +125,7 @@ def _io(case: _Case) -> Iterator[tuple[str, Entry]]:
     entry: Entry = {"measured": plain(f"{metric}: {cell.mechanism}"), "throughput_mbps": bytes_a_second / _MIB}
     if ".random" in case.benchmark:
         block = case.number("block") or _PAGE_BYTES
-        count, key = case.number("operations"), f"{key}_{block // 1024}k"
+        count, key = _operations(case, block), f"{key}_{block // 1024}k"
         iops = {"iops": rate[1]} if rate else {}
         entry |= {"count": count, "block_size": block, "duration_ms": 1e3 * count * block / bytes_a_second, **iops}
     else:
@@ -133,6 +133,11 @@ def _io(case: _Case) -> Iterator[tuple[str, Entry]]:
         entry |= {"size_bytes": size, "block_size": block, "duration_ms": 1e3 * size / bytes_a_second}
     head = {"directory": plain(str(case.parameters.get("folder", "")))} if category == "disk" else {}
     yield category, {**head, key: entry}
+
+
+def _operations(case: _Case, block: int) -> int:
+    """No place is taken twice: there are no more than the file has blocks."""
+    return min(case.number("operations"), case.number("size") // block or case.number("operations"))
 
 
 def _startup(case: _Case) -> Iterator[tuple[str, Entry]]:

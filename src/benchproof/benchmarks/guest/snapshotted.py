@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ NONDETERMINISM = "the random content of files, their names, and which of them ar
 UNSUPPORTED = "a target without a service behind it, or without its MCP, as outcome `unsupported`"
 WITHOUT_POSIX = "a copy of a workspace that the system's own store keeps, asked for over its protocol"
 _PATHS = {"host": "host client, MCP, host, file system", "guest": "client in the guest, MCP, host, file system"}
+_STAGE = re.compile("[a-z][a-z0-9_]{0,31}")
 _DEEPEST = 3  # levels of folders
 _CHANGED = 3  # files that a change touches
 
@@ -286,10 +288,11 @@ def stages_fit(evidence: Evidence) -> Iterator[str]:
 
 
 def _stages(answer: Answer) -> dict[str, int]:
-    """Name -> ns, as far as the answer tells any."""
+    """Name -> ns, as far as the answer tells any. A service cannot name one as what we time ourselves."""
     found = answer.document.get("stages_ns")
     named = found if isinstance(found, dict) else {}
-    return {str(name): ns for name, ns in named.items() if isinstance(ns, int) and ns >= 0}
+    names = {name for name in named if _STAGE.fullmatch(str(name)) and name != Measured.quantity}
+    return {name: named[name] for name in sorted(names) if type(named[name]) is int and named[name] >= 0}
 
 
 def _stated(answers: Sequence[Answer]) -> dict[str, str]:
