@@ -16,7 +16,7 @@ from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.primitive import counted as counted_batches
 from benchproof.document import DEFAULT, document_of
 from benchproof.errors import LabInvalid, NotSupported, TargetFailed, UsageError
-from benchproof.guest import exact, snapshot
+from benchproof.guest import exact, hashed
 from benchproof.model import Completed, Forkable, Measurement, Observation
 from benchproof.probe import build
 from benchproof.targets import KINDS
@@ -89,7 +89,7 @@ def test_two_snapshots_built_apart_give_the_same_bytes(target, tmp_path, host_pr
         target.machine, cache_folder=tmp_path, supervisor=host_probe.path, timeout_s=120, log=lambda *_: None
     )
     assert fresh.ram != here.snapshot.ram
-    assert snapshot._sha256(fresh.ram) == snapshot._sha256(here.snapshot.ram)
+    assert hashed.memory_sha256(fresh.ram) == hashed.memory_sha256(here.snapshot.ram)
     apart = exact.Counter(target.machine, fresh, supervisor=host_probe.path, log=lambda *_: None)
     command = ["/init", *BENCHMARKS.load("ipc.unix_pingpong")().exact_arguments()]
     assert apart.run(command, timeout_s=60).stdout == here.run(command, timeout_s=60).stdout

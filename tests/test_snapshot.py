@@ -12,7 +12,7 @@ import pytest
 
 from benchproof import laboratory
 from benchproof.errors import NotSupported, StartFailed
-from benchproof.guest import snapshot
+from benchproof.guest import hashed, snapshot
 from benchproof.targets import KINDS
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
@@ -50,14 +50,14 @@ def test_clones_share_a_boot_and_no_random_number(frozen, host_probe):
 
 def test_clones_that_live_together_do_not_see_each_other_and_leave_the_snapshot_as_it_was(frozen, host_probe):
     machine, _, made = frozen
-    before = snapshot._sha256(made.ram)
+    before = hashed._of_memory.__wrapped__(made.ram)
     start = {"supervisor": host_probe.path, "log": quiet}
     with snapshot.restored(machine, made, **start) as one, snapshot.restored(machine, made, **start) as other:
         one.wire.put("/tmp/mine", b"mine", timeout_s=30)
         other.wire.put("/tmp/theirs", b"theirs", timeout_s=30)
         answers = [guest.wire.run(["/init", "cat", "/tmp/mine"], timeout_s=30).stdout for guest in (one, other)]
     assert answers == [b"mine", b""]
-    assert snapshot._sha256(made.ram) == before
+    assert hashed._of_memory.__wrapped__(made.ram) == before
 
 
 def test_a_second_start_makes_nothing_new(frozen, host_probe):
@@ -158,3 +158,21 @@ def test_another_kernel_command_line_is_another_snapshot(frozen):
     other = msgspec.structs.replace(machine, kernel_arguments=machine.kernel_arguments + " x")
     assert snapshot.key_of(machine) == made.ram.parent.name
     assert snapshot.key_of(other) != made.ram.parent.name
+
+
+def test_memory_is_the_same_whichever_of_its_zeroes_are_holes_and_another_for_any_bit_of_it(tmp_path):
+    sparse, full = tmp_path / "sparse", tmp_path / "full"
+    content = bytearray(1 << 20)
+    content[300_000:300_010] = b"some bytes"
+    full.write_bytes(content)
+    with sparse.open("wb") as file:
+        file.truncate(len(content))
+        file.seek(300_000)
+        file.write(b"some bytes")
+    known = hashed.memory_sha256(full)
+    assert hashed.memory_sha256(sparse) == known
+    flip(sparse, 900_000)  # in a hole
+    assert hashed.memory_sha256(sparse) != known
+    for other in (content[:-1], content + b"\0", bytes(65536) + content[:-65536], content.replace(b"some", b"sone")):
+        full.write_bytes(other)
+        assert hashed._of_memory.__wrapped__(full) != known

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from benchproof.errors import NotSupported
-from benchproof.guest import debian, images, modules
+from benchproof.guest import debian, hashed, images, modules
 from benchproof.model import Frozen
 
 DEBIAN = "debian:"
@@ -121,14 +121,14 @@ def _recorded(record: Path, *, kept: tuple[str, ...] = modules.KEPT) -> Kernel |
     try:
         found = msgspec.json.decode(record.read_bytes(), type=_Record, dec_hook=lambda kind, text: kind(text))
         files = (found.kernel.path, *found.kernel.modules)
-        whole = found.kept == kept and found.hashes == {str(path): _sha256(path) for path in files}
+        whole = found.kept == kept and found.hashes == {str(path): hashed.sha256(path) for path in files}
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return found.kernel if whole else None
 
 
 def _remember(record: Path, kernel: Kernel, *, kept: tuple[str, ...] = modules.KEPT) -> None:
-    hashes = {str(path): _sha256(path) for path in (kernel.path, *kernel.modules)}
+    hashes = {str(path): hashed.sha256(path) for path in (kernel.path, *kernel.modules)}
     _write(record, msgspec.json.encode(_Record(kernel=kernel, hashes=hashes, kept=kept), enc_hook=str))
 
 
@@ -139,11 +139,6 @@ def _only_one(cache: Path) -> Iterator[None]:
     with (cache / "apt" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path, content: bytes) -> Path:

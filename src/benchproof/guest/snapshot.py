@@ -15,13 +15,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from benchproof.errors import NotSupported, StartFailed, TargetFailed
-from benchproof.guest import delta, disk
+from benchproof.guest import delta, disk, hashed
 from benchproof.guest.machine import Guest, Log, Machine, boot, launched
 from benchproof.guest.monitor import Refused
 from benchproof.model import Frozen
@@ -30,6 +30,7 @@ CACHE_LIMIT_BYTES = 8 << 30  # disk blocks in use by all snapshots; the least re
 _RECORD, _RAM, _STATE, _DISK = "record.json", "ram", "state", "disk"
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 _RESTORE_TIMEOUT_S = 30.0
+_FORMAT = "record 2"  # in each key, so that a version that knows another record leaves ours alone
 _TRIES = 3
 _LEAST_ROOM_BYTES = 1 << 20  # a file system with less is full
 _NO_LIMIT = 1 << 40  # bytes a second
@@ -41,7 +42,7 @@ class Record(Frozen, frozen=True):
     """What a snapshot must be to be used."""
 
     key: str
-    ram_sha256: str
+    ram_sha256: str  # of its data, as `hashed.memory_sha256` counts it
     state_sha256: str
     boot_id: str
     disk_sha256: str = ""  # of the layer that the guest wrote until it was frozen; empty if it has no disk
@@ -63,7 +64,7 @@ class Snapshot(Frozen, frozen=True):
 def key_of(machine: Machine) -> str:
     """The hash of everything that makes the guest: both programs, both images, every argument."""
     emulator = shutil.which(machine.architecture.emulator) or machine.architecture.emulator
-    parts = [_file_hash(*_identity(path)) for path in (Path(emulator), machine.kernel, machine.initramfs)]
+    parts = [_FORMAT, *map(hashed.sha256, (Path(emulator), machine.kernel, machine.initramfs))]
     parts += machine.described().command(wire="", monitor="", ram=_RAM, layers=[Path(_DISK)])
     for each in filter(None, (machine.disk, machine.below)):
         parts += [str(each.size_bytes), base_sha256(each)]
@@ -73,7 +74,7 @@ def key_of(machine: Machine) -> str:
 def base_sha256(of: disk.Disk) -> str:
     """Of the image at the bottom; empty if there is none. Raises StartFailed."""
     try:
-        return of.sha256 or (_file_hash(*_identity(of.base)) if of.base else "")
+        return of.sha256 or (hashed.sha256(of.base) if of.base else "")
     except OSError as error:
         raise StartFailed(f"cannot read the disk image '{of.base}': {error.strerror}") from error
 
@@ -242,8 +243,8 @@ def _freeze(machine: Machine, key: str, draft: Path, *, supervisor: Path, timeou
         guest.monitor.await_migration()
     return Record(
         key=key,
-        ram_sha256=_sha256(draft / _RAM),
-        state_sha256=_sha256(draft / _STATE),
+        ram_sha256=hashed.memory_sha256(draft / _RAM),
+        state_sha256=hashed.sha256(draft / _STATE),
         boot_id=boot_id,
         disk_sha256=_sealed(layers),
     )
@@ -259,7 +260,7 @@ def _first_layer(machine: Machine, draft: Path) -> tuple[Path, ...]:
 def _sealed(layers: Sequence[Path]) -> str:
     for layer in layers:
         disk.seal(layer)
-    return "".join(map(_sha256, layers))  # of the only one
+    return "".join(map(hashed.sha256, layers))  # of the only one
 
 
 def _await_self_freeze(guest: Guest, timeout_s: float) -> None:
@@ -282,8 +283,8 @@ def _trusted(folder: Path, key: str) -> Record | None:
     """The record of a snapshot whose files are those that were written; None for anything else."""
     try:
         record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
-        names = (_RAM, _STATE, _DISK) if record.disk_sha256 else (_RAM, _STATE)
-        found = [_file_hash(*_identity(folder / name)) for name in names]
+        found = [hashed.memory_sha256(folder / _RAM), hashed.sha256(folder / _STATE)]
+        found += [hashed.sha256(folder / _DISK)] if record.disk_sha256 else []
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     expected = [each for each in (record.ram_sha256, record.state_sha256, record.disk_sha256) if each]
@@ -298,19 +299,3 @@ def _evict(folder: Path, *, keep: Path) -> None:
         if sum(used.values()) > CACHE_LIMIT_BYTES and each != keep:
             shutil.rmtree(each, ignore_errors=True)
             del used[each]
-
-
-def _identity(path: Path) -> tuple[Path, int, int, int]:
-    status = path.stat()
-    return path, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-@cache
-def _file_hash(path: Path, *_identity: int) -> str:
-    """Hashed once for as long as the file is the same to the file system: a start does not pay for 256 MiB."""
-    return _sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
