@@ -7,6 +7,7 @@ import re
 import secrets
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,13 @@ def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("daemon")
     (folder / "plan.toml").write_text('[targets.box]\nkind = "bwrap"\nnetwork = "host"\n')  # reaches the daemon
     with daemon(folder, "--plan", str(folder / "plan.toml"), "--state", str(folder / "state")) as started:
+        assert not holds_mcp(started)  # nobody has asked for it yet
         yield started
+
+
+def holds_mcp(running) -> bool:
+    """Its models are of a library that only it needs."""
+    return "pydantic_core" in Path(f"/proc/{running.process.pid}/maps").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +60,11 @@ def sandbox(running):
     running.provision(name=name)
     yield name
     running.delete(name)
+
+
+def test_a_daemon_holds_what_mcp_needs_from_the_first_session_on(running, session):
+    assert session.call("list_directory", {}).error == ""
+    assert holds_mcp(running)
 
 
 def test_a_tool_and_a_command_of_the_http_interface_see_the_same_files(running, session, sandbox):

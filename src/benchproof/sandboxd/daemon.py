@@ -69,9 +69,8 @@ def serve(given: Mapping[str, Any]) -> int:
 @contextlib.contextmanager
 def _tools(sandboxes: Sandboxes, options: Options, lab: Lab) -> Iterator[list[Any]]:
     """The tools over MCP, beside the operations: `app.Mounted`."""
-    from benchproof.sandboxd import app, hosted, mcp_server, tools  # noqa: PLC0415 - as above
+    from benchproof.sandboxd import app, hosted, late, tools  # noqa: PLC0415 - as above
 
-    mcp_server.quiet()
     state = options.state or lab.scratch / "state"
     host = hosted.Hosted(sandboxes, lab.scratch / "mirrors")
     with contextlib.closing(tools.Toolbox(host, state)) as toolbox:
@@ -81,8 +80,8 @@ def _tools(sandboxes: Sandboxes, options: Options, lab: Lab) -> Iterator[list[An
             host.forget(name)
 
         sandboxes.on_end = forget
-        endpoint = mcp_server.Endpoint(toolbox, loopback=not options.token)
-        yield [app.Mounted("/mcp", endpoint.app, endpoint.run)]
+        endpoint = late.Late(toolbox, loopback=not options.token)
+        yield [app.Mounted("/mcp", endpoint, endpoint.run)]
 
 
 def checked(given: Mapping[str, Any]) -> Options:
