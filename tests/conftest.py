@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from benchproof import laboratory, probe
+from benchproof.benchmarks.lifecycle import leaks
 from benchproof.errors import NotSupported
 from benchproof.model import Completed, Lab
 from benchproof.targets import KINDS
@@ -30,6 +31,12 @@ def lab(host_probe, tmp_path) -> laboratory.Room:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     return laboratory.Room(scratch=scratch, probe=host_probe.path)
+
+
+@pytest.fixture
+def hasty(monkeypatch) -> None:
+    """Who looks for what an instance left behind gives up at once: for tests in which something was left."""
+    monkeypatch.setattr(leaks, "_GRACE_S", 0.1)
 
 
 def lab_in(folder: Path, path: Path) -> Lab:

@@ -186,6 +186,7 @@ def test_no_benchmark_believes_a_wrong_answer_or_what_cannot_be_checked(make, na
 LEAKS = {"leaves a process": "process ", "leaves a dead process": "not awaited", "leaves a file": "file /"}
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     ("name", "fault"),
     [

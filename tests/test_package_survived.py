@@ -164,6 +164,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_package_that_is_lost_or_was_never_proved_has_no_figure(fault, tmp_path):
     try:

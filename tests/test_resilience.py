@@ -124,8 +124,11 @@ def test_agents_that_all_succeed_have_their_figures(make):
         ("memory is not counted", "hold 0 bytes"),
     ],
 )
-def test_a_fault_among_many_agents_is_found(make, fault, words):
-    few = {"agents": 1} if fault.startswith("leaves") else {}  # each is waited for
+def test_a_fault_among_many_agents_is_found(make, fault, words, request):
+    few = {}
+    if fault.startswith("leaves"):
+        request.getfixturevalue("hasty")
+        few = {"agents": 1}  # each is waited for
     assert words in complaints(tiny("scale.agents", **few), make(fault))
 
 
@@ -649,6 +652,7 @@ def test_what_goes_wrong_in_a_soak_is_found(soaked, edit):
     assert any(words in each for each in found), found
 
 
+@pytest.mark.usefixtures("hasty")
 def test_sandboxes_that_leave_something_in_a_soak_are_found(make):
     few = tiny("soak.agents", agents=1, lifetime=1000, duration=Duration(0.3))
     assert "left behind" in complaints(few, make("leaves a file"))

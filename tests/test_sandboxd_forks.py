@@ -71,6 +71,7 @@ def test_an_image_that_could_not_be_made_leaves_its_name_free(lab):
     sandboxes.close()
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("fault", "what"), [("leaves a process", "process"), ("leaves a dead process", "process")])
 def test_a_deletion_that_leaves_something_says_what(lab, fault, what):
     target, sandboxes = made(lab, fault)
@@ -82,6 +83,7 @@ def test_a_deletion_that_leaves_something_says_what(lab, fault, what):
     assert sandboxes.close() == []
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_deletion_that_leaves_a_file_says_which(lab):
     target, sandboxes = made(lab, "leaves a file")
     sandboxes.create("first")
