@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from benchproof import beneath
 from benchproof.errors import UsageError
 from benchproof.model import Frozen
-from benchproof.sandboxd import beneath
 from benchproof.sandboxd.workspace import Limits, Workspace
 
 _FICLONE = 0x40049409  # from <linux/fs.h>

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchproof import beneath
 from benchproof.errors import TargetFailed, UsageError
 from benchproof.model import Completed
-from benchproof.sandboxd import beneath
 
 _HEAD = re.compile(rb"([FLE]) ([0-7]{1,3}) (\d{1,9}) (\d{1,4})\n")
 _SHOWN = 200

@@ -22,9 +22,10 @@ from typing import Any
 
 import msgspec
 
+from benchproof import beneath
 from benchproof.errors import StoreError, UsageError
 from benchproof.model import Frozen
-from benchproof.sandboxd import beneath, inventory
+from benchproof.sandboxd import inventory
 from benchproof.sandboxd.inventory import Entry
 from benchproof.sandboxd.workspace import Workspace
 

@@ -11,9 +11,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from benchproof import beneath
 from benchproof.errors import UsageError
 from benchproof.model import Frozen
-from benchproof.sandboxd import beneath
 
 
 class Limits(Frozen, frozen=True, kw_only=True):
