@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -122,7 +122,7 @@ class Service:
 
 
 def load(url: str, **parameters: object) -> Requests:
-    usual = {"requests": 20, "connections": 1, "timeout": Duration(0.5), "size": Size(len(BODY))}
+    usual = {"requests": 20, "connections": 1, "timeout": Duration(30), "size": Size(len(BODY))}
     return Requests(url=url, sha256=SHA256, **usual | parameters)
 
 
@@ -170,11 +170,16 @@ LIES = {
 }
 
 
+def patience(lie: Answer) -> dict[str, Duration]:
+    """Little only where it is waited out: a busy host keeps a right answer back, too."""
+    return {"timeout": Duration(0.5)} if lie is silence else {}
+
+
 @pytest.mark.parametrize(("lie", "words"), LIES.values(), ids=LIES)
 def test_a_lie_among_right_answers_fails_and_is_no_latency(lie, words, lab):
     right = bytes_of(GOOD)
     with Service(*[right] * 7, lie, right) as service:
-        observation, violations = seen(load(service.url), lab)
+        observation, violations = seen(load(service.url, **patience(lie)), lab)
     assert f"1 of 20 requests failed ({words})" in violations[0]
     assert len(observation.measurements[0].samples) == 19
     assert {name for name in TROUBLES if name in observation.evidence} == {words.split()[0]}
@@ -183,7 +188,7 @@ def test_a_lie_among_right_answers_fails_and_is_no_latency(lie, words, lab):
 @pytest.mark.parametrize(("lie", "words"), LIES.values(), ids=LIES)
 def test_a_service_that_lies_from_the_start_is_not_measured(lie, words, lab):
     with Service(lie) as service, pytest.raises(TargetFailed, match="the first request, untimed"):
-        seen(load(service.url), lab)
+        seen(load(service.url, **patience(lie)), lab)
 
 
 def test_a_first_body_with_another_hash_is_not_taken_for_the_right_one(lab):
@@ -209,9 +214,9 @@ def test_a_service_that_dies_under_the_load_fails_every_request_that_is_left(lab
 
 def test_a_load_that_is_not_over_in_time_is_a_failure(lab):
     slow = {"requests": 10_000, "budget": Duration(0.2)}
-    with Service(bytes_of(GOOD)) as service:
+    with Service(*[bytes_of(GOOD)] * 2, held_back(0.02)) as service:  # ten of them at most
         _, violations = seen(load(service.url, **slow), lab)
-    assert any(violation.startswith("begun: expected 10000") for violation in violations)
+    assert any(violation.startswith("begun: expected 10000") for violation in violations), violations
 
 
 # ---- open loop ----
@@ -226,22 +231,32 @@ def held_back(seconds: float) -> Answer:
     return give
 
 
+def undisturbed(answers: Sequence[Answer], lab, **parameters: object) -> tuple[Observation, list[str]]:
+    """What is seen of a load that the laboratory could send in time; a run tries a few times, too."""
+    for last in (False, False, False, True):
+        with Service(*answers) as service:
+            try:
+                return seen(load(service.url, **parameters), lab)
+            except LabInvalid:
+                if last:
+                    raise
+    raise AssertionError("unreachable")
+
+
 def test_in_an_open_loop_a_stall_is_in_the_latency_of_all_that_were_due_meanwhile(lab):
     interval_ns, stall_s = 10_000_000, 0.2
     right = bytes_of(GOOD)
     with Service(*[right] * 12, held_back(stall_s), right) as service:
         closed, _ = seen(load(service.url, requests=60), lab)
-    with Service(*[right] * 12, held_back(stall_s), right) as service:
-        benchmark = load(service.url, requests=60, rate=100)
-        observation = benchmark.run(host(lab))
+    observation, _ = undisturbed([*[right] * 12, held_back(stall_s), right], lab, requests=60, rate=100)
     late = [sum(each > interval_ns for each in seen.measurements[0].samples) for seen in (closed, observation)]
     assert late[1] >= stall_s * 1e9 / interval_ns - 2 > late[0]
     assert "op/s" not in {each.unit for each in observation.measurements}  # the rate was ours, and is no finding
 
 
 def test_a_rate_that_was_not_reached_is_told(lab):
-    with Service(bytes_of(GOOD), bytes_of(GOOD), held_back(0.02)) as service:
-        observation, violations = seen(load(service.url, rate=1000), lab)
+    right = bytes_of(GOOD)
+    observation, violations = undisturbed([right, right, held_back(0.02)], lab, rate=1000)
     assert violations[-1].startswith("rate: 1000 requests/s were intended")
     assert observation.evidence["answered"] == "20"
 
