@@ -209,7 +209,7 @@ def test_commands_run_in_the_root_on_the_disk_and_the_probe_stays_at_its_place(d
 @needs_qemu
 def test_python_and_node_answer_in_clones(debian):
     with debian.start() as instance:
-        assert said(instance, "python3", "-c", "import json, ssl, sqlite3; print(6 * 7)") == "42\n"
+        assert said(instance, "python3", "-I", "-S", "-c", "import json, ssl, sqlite3; print(6 * 7)") == "42\n"
         assert said(instance, "node", "-e", "console.log(6 * 7)") == "42\n"
 
 
