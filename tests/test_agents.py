@@ -273,6 +273,8 @@ TAMPERED = [
     ("agent.startup", {"moments": "5,4,6,7,8"}, "not in their order"),
     ("agent.startup", {"walls_ns": "1"}, "the whole only 1 ns"),
     ("agent.startup", {"moments": ""}, "as many starts"),
+    ("agent.startup", {"moments": "1,2,3,4,5"}, "do not follow from their moments"),
+    ("agent.startup", {"moments": "1,2"}, "do not follow from their moments"),
 ]
 
 

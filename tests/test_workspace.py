@@ -372,3 +372,10 @@ def test_a_question_changes_nothing(tmp_path, sql):
 def test_calls_of_a_folder_without_a_daemon_are_refused(tmp_path):
     with pytest.raises(UsageError, match="no calls were kept"):
         calls.ask(tmp_path, calls.AVERAGES)
+
+
+def test_a_call_that_cannot_be_kept_was_done_all_the_same_and_the_log_says_so(tmp_path, caplog):
+    record = calls.Calls(tmp_path)
+    record.close()
+    record.add("exec", started=datetime.now(UTC), elapsed_ns=1, outcome="ok", sandbox="one", stages_ns={})
+    assert "calls tool=exec kept=0" in caplog.text

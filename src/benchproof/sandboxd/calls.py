@@ -6,6 +6,7 @@ SELECT tool_name, duration_ms FROM mcp_calls WHERE tool_name LIKE 'snapshot%' OR
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 
 from benchproof.errors import StoreError, UsageError
 
+_LOG = logging.getLogger(__name__)
 FILE = "calls.sqlite"
 AVERAGES = (
     "SELECT tool_name, count(*) AS calls, sum(outcome <> 'ok') AS not_ok, avg(duration_ms) AS average_ms, "
@@ -63,6 +65,12 @@ class Calls:
         """One row; `outcome`: ok, refused or failed."""
         stages = json.dumps({f"{name}_ms": ns / 1e6 for name, ns in stages_ns.items()})
         row = (tool, started.isoformat(), elapsed_ns / 1e6, outcome, sandbox, stages, error)
+        try:
+            self._insert(row)
+        except sqlite3.Error as trouble:  # no room, or the end has begun: the call itself was done all the same
+            _LOG.warning("calls tool=%s kept=0 error=%r", tool, str(trouble))
+
+    def _insert(self, row: tuple[object, ...]) -> None:
         with self._lock:
             self._database.execute(_INSERT, row)
             self._added += 1

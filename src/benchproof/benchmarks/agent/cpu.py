@@ -140,9 +140,10 @@ def _watched(roots: Sequence[int], window_s: float) -> Iterator[list[_Window]]:
     """Windows one after another until the context is left; a look that fails makes its window longer."""
     enough = threading.Event()
     windows: list[_Window] = []
+    first = cpu_ns(roots), time.monotonic_ns()  # here, where nothing works yet and what it raises is heard
 
     def watch() -> None:
-        last = cpu_ns(roots), time.monotonic_ns()
+        last = first
         while not enough.wait(window_s):
             try:
                 now = cpu_ns(roots), time.monotonic_ns()

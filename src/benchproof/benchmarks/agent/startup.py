@@ -55,7 +55,7 @@ class Startup(Asked, frozen=True):
         question="How long does a service need from the start of its process to the first verified result of a tool?",
         mechanism="start of the process, it says that it serves, pool full, MCP session open, first exec; each a part",
         without_posix="start of a server to its first verified reply",
-        oracle="the first exec echoes a fresh random word; the parts are in their order and sum to the whole",
+        oracle="the first exec echoes a fresh random word; its parts follow from moments that are in order",
         nondeterminism=NONDETERMINISM,
         authority=AUTHORITY,
         when_unsupported="a service that runs already, or as of the others, as outcome `unsupported`",
@@ -123,10 +123,20 @@ class Startup(Asked, frozen=True):
         evidence = observation.evidence
         yield from work.verified(evidence, at_least=self.rounds)
         yield from _ordered(evidence)
+        starts = _starts(evidence)
+        if len(starts) != self.rounds or tuple(self._measurements(starts)) != observation.measurements:
+            yield "the figures of the starts do not follow from their moments"
+
+
+def _starts(evidence: Evidence) -> list[_Start]:
+    """As they were noted; none where one is not whole."""
+    found = [each.split(",") for each in evidence.get("moments", "").split()]
+    whole = all(len(each) == len(_Start._fields) for each in found)
+    return [_Start(*map(int, each)) for each in found] if whole else []
 
 
 def _ordered(evidence: Evidence) -> Iterator[str]:
-    """Each moment comes after the one before, and the parts are the whole, which was timed apart."""
+    """Each moment comes after the one before, and all lie within a time that was taken apart."""
     starts = [tuple(map(int, each.split(","))) for each in evidence.get("moments", "").split()]
     walls = [int(each) for each in evidence.get("walls_ns", "").split()]
     if not starts or len(starts) != len(walls):
