@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -239,3 +240,10 @@ def test_a_service_cannot_name_a_stage_as_what_is_timed_here_or_as_it_likes(targ
     lies["snapshot_create"] = lambda _, reply: Reply(reply.document | {"stages_ns": stated})
     found = small("snapshot.create").run(target)
     assert [each.metric for each in found.measurements] == ["snapshot.create.latency", "snapshot.create.hash"]
+
+
+def test_a_token_is_not_handed_into_a_sandbox():
+    guarded = ServedRooms(SimpleNamespace(headers={"authorization": "Bearer secret"}))
+    with pytest.raises(NotSupported, match="asks for a token") as refused:
+        msgspec.structs.replace(small("snapshot.list"), caller="guest").run(guarded)
+    assert "secret" not in str(refused.value)

@@ -76,6 +76,11 @@ class Snapshotted(Measured, frozen=True):
 
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
+        if self.caller == "guest" and served(target).service().headers:
+            raise NotSupported(
+                "the service asks for a token, with which a sandbox could do what it likes to all others",
+                missing='caller = "host", or a service on the loopback without a token',
+            )
         with opened(target, timeout_s=float(self.timeout)) as (tools, instance):
             timed: Tools = tools
             if self.caller == "guest":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchproof.benchmarks.resilience.events import Event, of
 from benchproof.model import Measurement
@@ -75,17 +75,6 @@ def acknowledged(events: Iterable[Event], agent: int, *, until_ns: int | None = 
         if event.right and (until_ns is None or event.ended_ns <= until_ns):
             files[name] = event.asked
     return frozenset(files.values())
-
-
-def did_work(events: Sequence[Event], agents: Collection[int], *, since_ns: int, until_ns: int) -> Iterator[str]:
-    """Each of them did something right that began and ended in this time: who does nothing is never disturbed."""
-    busy = {
-        event.agent
-        for event in of(events, *WORK)
-        if event.right and event.started_ns >= since_ns and event.ended_ns <= until_ns
-    }
-    for agent in sorted(set(agents) - busy):
-        yield f"agent {agent} did nothing right while the fault lasted: that it was not disturbed is not shown"
 
 
 def follows(found: Sequence[Measurement], anew: Sequence[Measurement]) -> Iterator[str]:
