@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -79,6 +80,17 @@ def test_a_life_over_http_leaves_no_process_of_it(boxes, name):
     observation = once(name, boxes)
     assert int(observation.evidence["fewest_processes_held"]) >= 0
     assert observation.evidence["gone_by_its_service"] == observation.evidence["instances_ended"]
+
+
+def test_what_a_service_that_was_killed_with_its_run_left_is_cleared_by_the_run(tmp_path, monkeypatch):
+    if reason := why_unusable("bwrap"):
+        pytest.skip(reason)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with laboratory.opened(laboratory.prepare_probe(laboratory.cache_folder())) as room:
+        SandboxService(SandboxService.Settings(backend="bwrap"), room).service()
+        assert len(list(tmp_path.glob("benchproof-scratch-*"))) == 2  # ours, and that of the service
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_backend_cannot_do_is_unsupported_in_its_own_words(boxes):

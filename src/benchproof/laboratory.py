@@ -38,11 +38,27 @@ class Room(Lab):
 
 @contextlib.contextmanager
 def opened(probe: Probe) -> Iterator[Room]:
-    """A scratch folder that is gone afterwards; those that killed runs left behind go first."""
+    """A scratch folder that is gone afterwards.
+
+    Those that killed processes left behind go first; and last, for a service that was started here was killed here.
+    """
+    _clear()
+    try:
+        with _scratch(probe) as room:
+            yield room
+    finally:
+        _clear()
+
+
+def _clear() -> None:
     places = (_temporary_folder(), Path("/dev/shm"))  # noqa: S108 - the second is where targets keep files in memory
     for stale in (folder for place in places for folder in place.glob(f"{_SCRATCH_PREFIX}*")):
         if not _is_in_use(stale):
             shutil.rmtree(stale, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _scratch(probe: Probe) -> Iterator[Room]:
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-") as folder:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX)
