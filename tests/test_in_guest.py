@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from benchproof import laboratory, probe, runner, suites
+from benchproof.analysis.cells import LACKING
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import InvocationError, NotSupported
 from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
@@ -223,6 +224,8 @@ def test_a_program_in_use_is_timed_warm_alone(host):
     found = tiny("startup.command", command=("/bin/sh", "-c", "echo $((6*7))")).run(host)
     assert [each.metric for each in found.measurements] == ["startup.command.warm_latency"]
     assert found.evidence["cold"].startswith("not proved: the cache keeps '/")
+    assert found.evidence[LACKING].startswith("no cold_latency: the cache keeps '/")
+    assert 'root = "debian"' in found.evidence[LACKING]
     assert bytes.fromhex(found.evidence["output.0"]) == b"42\n"
 
 

@@ -6,12 +6,14 @@ import itertools
 import math
 import random
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import simulated
 from benchproof.analysis import gate, invocations, matrix, stats, steady
+from benchproof.analysis.cells import LACKING
 from benchproof.model import Measurement, Passed, Result
 
 # 40 samples, the first 12 slower by 6 SD; 50 that end 4 SD slower. Change points of their scores at the same penalty
@@ -187,6 +189,12 @@ def test_counts_are_never_touched():
 def cell(results) -> matrix.Cell:
     (row,) = matrix.rows([("host", "b", {}, 1)], results, [matrix.Column("host", "host", "", ())])
     return row.cells["host"]
+
+
+def test_a_cell_says_once_which_figure_is_lacking_and_why():
+    lacking = {LACKING: "no cold_latency: the cache keeps 'sh'"}
+    found = cell([msgspec.structs.replace(result(series(0, 0, 0, 0), block), evidence=lacking) for block in range(3)])
+    assert found.notes == ("no cold_latency: the cache keeps 'sh'",)
 
 
 def test_a_cell_says_what_was_left_out_of_it():

@@ -14,6 +14,7 @@ from benchproof.analysis.steady import Together
 from benchproof.model import Better, Frozen, Measurement, Passed, Result, Unit, Unverified
 
 _SHORTEST = "its batches differ, the figure is that of the shortest"
+LACKING = "figure_lacking"  # evidence: which figure a user would look for beside this one, and why there is none
 _MOST_LOGS = 3  # of a cell that is in trouble
 
 Kind = tuple[Unit, Better]  # only figures of one kind are in one row
@@ -81,6 +82,9 @@ def make_cell(results: Sequence[Result], metric: str, injected: str, mechanism: 
     notes += steady.notes(steadiness) if steadiness else ()
     if status == "passed" and any(result.evidence.get("statistic") == "minimum" for result in results):
         notes += (_SHORTEST,)
+    notes += (
+        tuple(dict.fromkeys(lacking for each in numbers if (lacking := each.evidence.get(LACKING)))) if found else ()
+    )
     if injected:
         notes += (f"slower on purpose, by an injected {injected} an operation",)
     return Cell(

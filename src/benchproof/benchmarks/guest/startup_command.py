@@ -16,6 +16,7 @@ from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
 _WAY = 'root = "debian" for a guest of kind "qemu", system = true for "bwrap", or another `command`'
+_WAY_TO_COLD = 'a guest of kind "qemu" with root = "debian" has one'
 _MOST_STARTS = 1000
 _KEPT_BYTES = 16_384
 _MOST_WORDS = 64
@@ -93,6 +94,7 @@ class Command(Frozen, frozen=True, forbid_unknown_fields=True):
         evidence["cold"] = "proved" if cold and _is_cold(evidence) else "not asked for"
         if self.cache != "warm" and evidence["cold"] != "proved":
             evidence["cold"] = f"not proved: {_why_warm(evidence)}"
+            evidence["figure_lacking"] = f"no cold_latency: {_why_warm(evidence)}; {_WAY_TO_COLD}"
         evidence["mechanism"] = f"{self.definition.mechanism}; its files on {inside.laid_on(evidence)}"
         if self.cache == "cold" and evidence["cold"] != "proved":
             raise NotSupported(f"a cold start is {evidence['cold']}", missing='cache = "both" times warm ones')
