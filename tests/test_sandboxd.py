@@ -529,6 +529,9 @@ USUAL: dict[str, Any] = {
         ({"max_provisions": 0}, "provisions"),
         ({"max_body": 0}, "body_bytes"),
         ({"token_file": "/none/such"}, "cannot read"),
+        ({"target": "box"}, "--target: expected a --plan"),
+        ({"ready_file": "/none/such"}, "--ready-file: expected a folder"),
+        ({"state": "/proc/none"}, "--state: cannot make the folder"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(wrong, words):

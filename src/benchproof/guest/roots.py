@@ -81,6 +81,8 @@ def refuse_wrong(name: str, *, form: str, packages: Sequence[str]) -> None:
         if not Path(each).is_file():
             raise UsageError(f"packages: expected a package's name or the path of a .deb, found no file: '{each}'")
     if name != DEBIAN:
+        if not Path(name).is_file():
+            raise UsageError(f"root: expected '{DEBIAN}' or the path of an image, found no file: '{name}'")
         kind = _kind(Path(name), parse_disk(name))
         if form and form not in {kind, parse_disk(name).form}:
             raise UsageError(f"root_format: expected '{kind}', which '{name}' is, found '{form}'")

@@ -103,8 +103,22 @@ def checked(given: Mapping[str, Any]) -> Options:
     )
     if not 0 <= given["pool"] <= limits.sandboxes:
         raise UsageError(f"--pool: expected 0 to {limits.sandboxes}, found {given['pool']}")
+    if given["target"] and not given["plan"]:
+        raise UsageError(f"--target: expected a --plan that has '{given['target']}', found none")
     state, ready = (Path(given[name]) if given[name] else None for name in ("state", "ready_file"))
+    if ready and not ready.parent.is_dir():
+        raise UsageError(f"--ready-file: expected a folder to write it in, found none: '{ready.parent}'")
+    if state:
+        _make(state)
     return Options(host, port, token, limits, int(given["pool"]), state, ready)
+
+
+def _make(state: Path) -> None:
+    """Raises UsageError."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--state: cannot make the folder '{state}': {error.strerror}") from error
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -24,6 +24,7 @@ from benchproof.targets.sandboxes import Elsewhere, Origin, Sandbox, UsualImage,
 from benchproof.targets.settings import Pinned
 
 _TIMEOUT_S = 60.0
+_FOUND_S = 10.0  # for a service that is said to run: who starts it waits for it with `start`
 
 
 class SandboxService:
@@ -132,7 +133,8 @@ class SandboxService:
         if self._running is None:
             with contextlib.ExitStack() as life:
                 running = life.enter_context(self.serve() if self._words else self._found())
-                running.await_ready(timeout_s=float(self.settings.start_timeout))
+                patience_s = float(self.settings.start_timeout)
+                running.await_ready(timeout_s=patience_s if self._words else min(patience_s, _FOUND_S))
                 self.lab.until_closed.push(life.pop_all())
             self._running = running
         return self._running

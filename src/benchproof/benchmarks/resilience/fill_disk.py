@@ -16,6 +16,7 @@ from benchproof.model import Definition
 from benchproof.oracles import Evidence
 from benchproof.quantities import Size
 
+_WAY = 'a workspace of its own size, such as that of kind "qemu"; or a larger `most`, which the host must have room for'
 _LEAST_BYTES, _MOST_BYTES = 1 << 20, 1 << 34
 
 
@@ -49,9 +50,7 @@ class FillDisk(Chaos, frozen=True):
         began_ns = crowd.journal.now_ns()
         taken = self._fill(victim, path, int(self.most))
         if taken.endswith(" limit"):
-            raise NotSupported(
-                f"the workspace took {self.most / 2**20:.0f} MiB and is not full", missing="a larger `most`"
-            )
+            raise NotSupported(f"the workspace took {self.most / 2**20:.0f} MiB and is not full", missing=_WAY)
         crowd.journal.mark(FAULT, began_ns, taken)
         for _ in range(self.rounds):
             victim.write()
