@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -509,7 +510,8 @@ class Locked(ProcessInstance):
         with self._target.lock:
             image = super().freeze()
             self._target.spoil(image.folder)
-            return image
+        time.sleep(0.1)  # its answer takes its time: a copy of so little is over before anybody else has worked
+        return image
 
 
 class Service(Processes):

@@ -2,7 +2,8 @@
 
 Its units are its own: milliseconds, and MiB for what it calls MB. It has no words for a cold cache or for a disk that
 lies in memory; so each entry says in `measured` which metric it is and by which mechanism. What has no number is in no
-category, it is in `left_out` with the reason. A duration that was not kept follows from the amount and the rate.
+category, it is in `left_out` with the reason; `labels` say which system is no ordinary one. A duration that was not
+kept follows from the amount and the rate.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def render(report: Report) -> str:
         "timestamp": datetime.fromisoformat(report.created_at).timestamp(),
         "hostname": "",
         "generator": plain(f"benchproof {report.version}, run {report.run_id}"),
+        "labels": [plain(f"{column.target}: {label}") for column in report.columns for label in column.labels],
     }
     found: dict[str, Entry] = {}
     for case in cases:
