@@ -209,7 +209,7 @@ class Tail(threading.Thread):
 
     def __init__(self, stream: IO[bytes], *, keep_bytes: int = 128 << 10) -> None:
         super().__init__(daemon=True)
-        self._stream = stream
+        self._own = os.dup(stream.fileno())  # whoever closes the stream does not close it under this reader
         self._keep_bytes = keep_bytes
         self._head = bytearray()
         self._tail = bytearray()
@@ -218,13 +218,17 @@ class Tail(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while chunk := os.read(self._stream.fileno(), _CHUNK_BYTES):
-            self.first_ns = self.first_ns or time.monotonic_ns()
-            self.size_bytes += len(chunk)
-            room = self._keep_bytes - len(self._head)
-            self._head += chunk[:room] if room > 0 else b""
-            self._tail += chunk[max(0, room) :]
-            del self._tail[: max(0, len(self._tail) - self._keep_bytes)]
+        with os.fdopen(self._own, "rb", buffering=0) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                self._keep(chunk)
+
+    def _keep(self, chunk: bytes) -> None:
+        self.first_ns = self.first_ns or time.monotonic_ns()
+        self.size_bytes += len(chunk)
+        room = self._keep_bytes - len(self._head)
+        self._head += chunk[:room] if room > 0 else b""
+        self._tail += chunk[max(0, room) :]
+        del self._tail[: max(0, len(self._tail) - self._keep_bytes)]
 
     def text(self) -> bytes:
         """What was kept, with a line that says how much was left out. Call it when the stream has ended."""
