@@ -139,8 +139,10 @@ def test_a_foreign_service_is_forkable_and_served(target):
         "lifecycle.exec",
         "lifecycle.delete",
         "lifecycle.total",
+        "fork.fork",
         "fork.image_size",
         "fork.boot_provision",
+        "fork.boot_ready",
         "fork.workspace_survived",
     ],
 )
