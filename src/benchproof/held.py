@@ -9,6 +9,7 @@ from pathlib import Path
 from benchproof.model import Footprint, Frozen
 
 _STATE, _START = 0, 19  # fields of /proc/PID/stat behind the name
+_AT_REST = "ZXTt"  # states: ended, or stopped by a signal or a tracer
 
 
 class Held(Frozen, frozen=True):
@@ -36,6 +37,12 @@ def left(what: Held) -> list[str]:
     """What of it is still on this host. A process that ended and that nobody awaited is still there."""
     processes = [f"process {pid} ({_name(pid)})" for pid, ticks in what.processes if _started(pid) == ticks]
     return processes + [f"file {path}" for path in what.files if os.path.lexists(path)]
+
+
+def at_rest(what: Held) -> list[str]:
+    """The processes that run no more: gone, ended but not awaited, or stopped."""
+    states = [(pid, ticks, (_stat(pid) or ["X"])[_STATE]) for pid, ticks in what.processes]
+    return [f"process {pid} ({_name(pid)})" for pid, ticks, now in states if now in _AT_REST or _started(pid) != ticks]
 
 
 def _stat(pid: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Sandboxes that are started before anyone asks for them, by a thread of their own.
 
-Each has done its first work when it is ready, and is asked once more when it is handed out. What was taken is made anew
+Each has done its first work when it is ready, and its processes are looked at when it is handed out. What was taken is made anew
 when the daemon has been without a request for a moment: a start takes a whole CPU, and the request that follows a
 provision is the one that its client waits for.
 """
@@ -24,6 +24,7 @@ _QUIET_S = 0.03  # without a request: then it is nobody's time that a start take
 _PATIENCE_S = 1.0  # but no longer than that
 _BACK_OFF_S = 2.0  # after a start that failed
 _LOOK_S = 0.01
+_WARM_UPS = 3  # commands until an emulated guest has translated what a command takes: 100, 35, then 10 ms
 
 
 class Stats(Frozen, frozen=True):
@@ -96,7 +97,7 @@ class Pool:
                 oldest = self._ready.popleft()
                 self._changed.notify_all()
             try:
-                check(oldest.instance)
+                oldest.prove()
             except InvocationError as error:
                 self._replace(oldest, str(error))
                 continue
@@ -174,10 +175,11 @@ class Pool:
             self._changed.notify_all()
 
     def _checked(self) -> Sandbox:
-        """One that has done its first work; one that cannot is ended."""
+        """One that is warm: it has done its first work, more than once; one that cannot is ended."""
         sandbox = self._start()
         try:
-            check(sandbox.instance)
+            for _ in range(_WARM_UPS):
+                check(sandbox.instance)
         except BaseException:
             sandbox.end()
             raise

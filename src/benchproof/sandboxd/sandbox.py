@@ -18,6 +18,7 @@ from typing import Protocol, cast, runtime_checkable
 from benchproof.benchmarks.lifecycle import leaks
 from benchproof.errors import Flooded, InvocationError, LabInvalid, NotSupported, TargetFailed
 from benchproof.footprint import offspring
+from benchproof.held import at_rest
 from benchproof.model import Completed, Footprint, ForkableInstance, Frozen, Image, Instance
 from benchproof.sandboxd.backend import Origin, check
 from benchproof.sandboxd.limits import Limits, Refused
@@ -71,6 +72,7 @@ class Sandbox:
         self._waiting = 0
         self._waiting_lock = threading.Lock()
         self._ending = False
+        self._own = leaks.held(Footprint(processes=self.processes, files=(), memory_bytes=0, disk_bytes=0))
 
     @property
     def ending(self) -> bool:
@@ -138,6 +140,13 @@ class Sandbox:
     def _refuse_if_ending(self) -> None:
         if self._ending:
             raise Refused(410, f"sandbox '{self.name}' was deleted meanwhile")
+
+    def prove(self) -> None:
+        """Raise TargetFailed where it serves no more, told by its own processes; where it has none, by a command."""
+        if not self._own.processes:
+            check(self.instance)
+        elif dead := at_rest(self._own):
+            raise TargetFailed(f"of the sandbox {', '.join(dead)} runs no more")
 
     def _proven(self) -> str:
         """Whether it still serves, in words; one that does not is ended by `Sandboxes` when it is told so."""
