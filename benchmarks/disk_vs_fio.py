@@ -101,6 +101,7 @@ def _fio(name: str, direct: str, folder: Path) -> float:
         *("fio", "--name=peer", "--ioengine=psync", "--output-format=json", f"--rw={job}", f"--bs={block}"),
         *(f"--filename={folder / 'fio'}", f"--size={_SIZE_BYTES}", f"--io_size={amount}", "--fallocate=none"),
         *(f"--direct={int(direct == 'on')}", "--end_fsync=1", "--invalidate=1", "--refill_buffers=0"),
+        *(("--overwrite=1",) if job == "randwrite" else ()),  # or its file has holes that ours has not
     ]
     (folder / "fio").unlink(missing_ok=True)  # what it reads it has just written, as we have
     done = run(argv, timeout_s=_TIMEOUT_S)
