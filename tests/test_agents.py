@@ -170,6 +170,14 @@ def test_memory_and_cpu_are_asked_of_a_target_without_a_service_too(lab):
         assert target.alive == []
 
 
+def test_a_rate_that_was_not_reached_has_no_figure(lab):
+    asked = msgspec.structs.replace(tiny("agent.cpu"), rate=20.0)
+    _, observation = seen(asked, Processes(lab))
+    late = msgspec.structs.replace(observation, evidence=observation.evidence | {"latest_start_ns": str(10**10)})
+    assert any("were not reached: the last began 10.00 s too late" in each for each in asked.verify(late))
+    assert not any("reached" in each for each in msgspec.structs.replace(asked, rate=0.0).verify(late))
+
+
 def test_the_suite_asks_for_each_tool(agency):
     asked = suites.benchmarks_of({"mine": {"benchmarks": ["agent"]}}, "test")
     assert [each.tool for each in asked if each.definition.name == "agent.tool_call"] == list(work.TOOLS)

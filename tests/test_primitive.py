@@ -13,10 +13,11 @@ import pytest
 from benchproof import laboratory, probe, runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
-from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
+from benchproof.model import Completed, Failed, Invalid, Outcome, Passed, Target, Unsupported
 from benchproof.quantities import Duration
 from benchproof.targets import KINDS
 from benchproof.targets.fake import Fake
+from benchproof.targets.observed import observe
 from conftest import completed, lab_in, transcript, why_unusable
 
 TIMED = SUITES["primitive"] + SUITES["translated"]  # by the probe
@@ -114,6 +115,17 @@ def test_a_target_whose_clock_runs_at_another_pace_has_no_facts(tmp_path):
     for fault in ("SLOW_CLOCK", "FAST_CLOCK"):
         with pytest.raises(StartFailed, match="clock is not to be trusted"):
             planted(fault, tmp_path).facts()
+
+
+def test_a_system_that_answers_every_command_with_success_is_told_from_one_with_a_wrong_clock():
+    class Yes:
+        probe, clock = "/probe", "target"
+
+        def run(self, argv, **_):
+            return Completed(exit_status=0, stdout=b"", stderr=b"", elapsed_ns=1_000)
+
+    with pytest.raises(StartFailed, match="it runs no command: one that ends with status 7 was answered with 0"):
+        observe(Yes())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has authority to be too wide")

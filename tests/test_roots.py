@@ -159,6 +159,21 @@ def test_a_tool_that_fails_says_so_in_one_line_and_leaves_nothing(tmp_path):
     assert list((tmp_path / "roots").iterdir()) == []
 
 
+def test_another_tool_or_another_size_makes_another_image(tmp_path, monkeypatch):
+    known = filesystems.maker("ext4", 64 << 20)
+    assert (known, known) == (filesystems.maker("ext4", 64 << 20), filesystems.maker("ext4", 64 << 20))
+    assert filesystems.maker("ext4", 65 << 20) != known
+    tool = tmp_path / "mke2fs"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert filesystems.maker("ext4", 64 << 20) != known
+
+
+def test_a_package_that_there_is_not_has_a_way_out():
+    assert "apt-cache policy" in filesystems._remedy("E: Unable to locate package ptyhon3")
+
+
 def test_an_image_is_trusted_while_it_is_what_was_written_and_made_anew_when_not(tmp_path):
     made = []
 

@@ -11,8 +11,8 @@ import pytest
 
 from benchproof import laboratory
 from benchproof.benchmarks import BENCHMARKS
-from benchproof.errors import NotSupported, UsageError
-from benchproof.service import description
+from benchproof.errors import NotSupported, TargetFailed, UsageError
+from benchproof.service import daemon, description, mcp_client
 from benchproof.service.http import Client
 from benchproof.targets.service import SandboxService
 from tests.conftest import why_unusable
@@ -144,3 +144,39 @@ def test_a_description_that_contradicts_its_openapi_document_is_refused(boxes, t
     changed = BY_ID.replace("OPENAPI", "openapi.json").replace(*change)
     with pytest.raises(UsageError, match=trouble):
         description.load(by_id(tmp_path, "openapi.json", changed))
+
+
+def test_a_service_with_a_token_is_spoken_to_over_http_and_on_standard_streams(host_probe, tmp_path):
+    if reason := why_unusable("bwrap"):
+        pytest.skip(reason)
+    secret = tmp_path / "token"
+    secret.touch(mode=0o600)
+    secret.write_text("a-token-of-this-test-alone-0123456789\n")
+    with laboratory.opened(host_probe) as room:
+        target = SandboxService(SandboxService.Settings(backend="bwrap", token_file=str(secret)), room)
+        service = target.service()
+        for transport in ("http", "stdio"):
+            with mcp_client.session(service, transport=transport, timeout_s=60) as session:
+                said = session.call("exec", {"argv": ["/bin/cat"], "stdin": transport})
+            assert (said.error, said.document["stdout"]) == ("", transport)
+        bare = daemon.Running(target.description, url=service.url, headers={})
+        with (
+            closing(bare),
+            pytest.raises(TargetFailed),
+            mcp_client.session(bare, transport="stdio", timeout_s=60) as no,
+        ):
+            no.call("exec", {"argv": ["/bin/true"]})
+
+
+def test_sandboxes_of_gvisor_are_made_worked_with_frozen_and_ended_by_the_service(host_probe):
+    if reason := why_unusable("gvisor"):
+        pytest.skip(reason)
+    with laboratory.opened(host_probe) as room:
+        target = SandboxService(SandboxService.Settings(backend="gvisor"), room)
+        assert target.facts()["system"]["kernel"].startswith("4.4")
+        with target.start() as instance:
+            done = instance.run(instance.cat, stdin=b"a word", timeout_s=60)
+            assert (done.exit_status, done.stdout) == (0, b"a word")
+            held = instance.footprint()
+        assert held.processes
+        assert not any(Path(f"/proc/{pid}").exists() for pid in held.processes)

@@ -7,6 +7,8 @@ Documentation/filesystems/ext4/super.rst, fs/erofs/erofs_fs.h and fs/squashfs/sq
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import struct
@@ -76,9 +78,23 @@ def _described(head: bytes) -> Found | None:
     return None
 
 
+def maker(form: str, size_bytes: int) -> str:
+    """A short hash of all that an image follows from beside its tree: the tools of this machine and their options."""
+    names = needed(form)
+    paths = {name: _which(name) or name for name in names}
+    files = [Path(path).stat() for path in paths.values() if Path(path).is_absolute()]
+    said = [form, *_command(form, dict.fromkeys(names, ""), Path("image"), size_bytes), *paths]
+    told = json.dumps([said, [(each.st_size, each.st_mtime_ns) for each in files]])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS)))
+
+
 def program(name: str) -> str:
     """Where it lies. Raises NotSupported with the command that installs it."""
-    path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS)))
+    path = _which(name)
     if path is None:
         raise NotSupported(f"'{name}' is not installed", missing=f"apt-get install {_PROGRAMS.get(name, name)}")
     return path
@@ -169,6 +185,8 @@ def _remedy(words: str) -> str:
         return "room in the cache folder (XDG_CACHE_HOME) and in TMPDIR, or a larger `disk` in the plan"
     if "resolve" in words or "connect" in words.lower() or "fetch" in words.lower():
         return "a network with the machine's package sources; apt-get update"
+    if "Unable to locate package" in words:
+        return "in `packages`, names that `apt-cache policy NAME` knows for that release, or the path of a .deb"
     if "unshare" in words or "subuid" in words:
         return "root, or user namespaces with a range in /etc/subuid"
     return ""

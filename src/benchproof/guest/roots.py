@@ -135,6 +135,7 @@ def _debian(form: str, size_bytes: int, packages: Sequence[str], cache: Path) ->
     }
     written = form in {"ext4", "qcow2"}
     name = f"{form}-{size_bytes >> 20}" if written else form
+    name = f"{name}-{filesystems.maker(form, size_bytes)}"
     image, sha256 = _image(folder, name, lambda path: _make(folder, path, form, size_bytes))
     size_of_image = size_bytes if written else -(-image.stat().st_size // 512) * 512
     disk = Disk(size_bytes=size_of_image, base=image, form="qcow2" if form == "qcow2" else "raw", sha256=sha256)
@@ -179,9 +180,8 @@ def _make(folder: Path, path: Path, form: str, size_bytes: int) -> None:
 
 def _upper(size_bytes: int, cache: Path) -> Disk:
     """An empty file system for what is written above a root that is read only."""
-    image, sha256 = _image(
-        cache / "roots" / "empty", f"ext4-{size_bytes >> 20}", lambda path: filesystems.make_empty(path, size_bytes)
-    )
+    name = f"ext4-{size_bytes >> 20}-{filesystems.maker('ext4', size_bytes)}"
+    image, sha256 = _image(cache / "roots" / "empty", name, lambda path: filesystems.make_empty(path, size_bytes))
     return Disk(size_bytes=size_bytes, base=image, form="raw", sha256=sha256)
 
 

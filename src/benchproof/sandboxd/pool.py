@@ -1,8 +1,8 @@
 """Sandboxes that are started before anyone asks for them, by a thread of their own.
 
-Each has done its first work when it is ready, and its processes are looked at when it is handed out. What was taken is made anew
-when the daemon has been without a request for a moment: a start takes a whole CPU, and the request that follows a
-provision is the one that its client waits for.
+Each has done its first work when it is ready, and its processes are looked at when it is handed out. What was taken is
+made anew when the daemon has been without a request for a moment: a start takes a whole CPU, and the request that
+follows a provision is the one that its client waits for.
 """
 
 from __future__ import annotations

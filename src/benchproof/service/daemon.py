@@ -29,14 +29,26 @@ _OURS = "benchproof-sandboxd"
 
 
 class Running:
-    """A service that runs, as its clients know it: see `model.Service`. Its addresses are known once it is ready."""
+    """A service that runs, as its clients know it: see `model.Service`. Its addresses are known once it is ready.
 
-    def __init__(self, description: Description, *, url: str = "", headers: Mapping[str, str], mcp: str = "") -> None:
+    `token_file`: where our own daemon's relay on standard streams finds its token.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        *,
+        url: str = "",
+        headers: Mapping[str, str],
+        mcp: str = "",
+        token_file: str = "",
+    ) -> None:
         self.description = description
         self.url = url
         self.headers: Mapping[str, str] = dict(headers)
         self.mcp = mcp
         self.stdio: tuple[str, ...] = ()
+        self._token_words = ("--token-file", token_file) if token_file and _OURS in description.stdio[:1] else ()
         self.pid: int | None = None
         self._program: process.Supervised | None = None
         self._tails: tuple[process.Tail, ...] = ()
@@ -114,7 +126,8 @@ class Running:
         client = Client(url, headers=self.headers)
         self.url = client.url
         self.mcp = mcp or self.mcp or (client.url + self.description.mcp if self.description.mcp else "")
-        self.stdio = tuple(word.replace("{url}", client.url) for word in program(self.description.stdio))
+        words = (*program(self.description.stdio), *self._token_words)
+        self.stdio = tuple(word.replace("{url}", client.url) for word in words)
         self._calls = Calls(self.description, client)
 
     def _refuse_ended(self) -> None:
@@ -137,6 +150,7 @@ def served(
     headers: Mapping[str, str],
     url: str = "",
     mcp: str = "",
+    token_file: str = "",
     cpus: Sequence[int] = (),
     folder: Path | None = None,
 ) -> Iterator[Running]:
@@ -155,10 +169,10 @@ def served(
         values = {"ready": str(ready), "state": str(state), "port": port, "url": address}
         words = program([_replaced(word, values) for word in start])
         words = (str(lab.probe), "stay", str(place / "output"), *words) if folder else words
-        running = Running(description, url=address, headers=headers, mcp=mcp)
+        running = Running(description, url=address, headers=headers, mcp=mcp, token_file=token_file)
         with contextlib.closing(running):
             try:
-                with process.Supervised(words, supervisor=lab.probe, environment=_environment(), cpus=cpus) as started:
+                with process.Supervised(words, supervisor=lab.probe, environment=environment(), cpus=cpus) as started:
                     waits = any("{ready}" in word for word in start)
                     running.began(started, ready if waits else None)
                     yield running
@@ -192,7 +206,7 @@ def _replaced(word: str, values: Mapping[str, str]) -> str:
     return word
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Of ours, what a program needs to find its things, and no more."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {**process.ENVIRONMENT, **inherited}

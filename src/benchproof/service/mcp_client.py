@@ -8,7 +8,6 @@ a transport that breaks, a time-out or what is no MCP is TargetFailed, and says 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -140,9 +139,11 @@ async def connected(service: Reached, *, transport: Transport, timeout_s: float)
     """The SDK's client, open."""
     from mcp import Client, StdioServerParameters  # noqa: PLC0415 - an extra, and slow to import
 
+    from benchproof.service.daemon import environment  # noqa: PLC0415 - needed for one transport alone
+
     if transport == "stdio":
         command, *words = service.stdio
-        parameters = StdioServerParameters(command=command, args=words, env=dict(os.environ))
+        parameters = StdioServerParameters(command=command, args=words, env=environment())
         async with Client(parameters, read_timeout_seconds=timeout_s) as client:
             yield client
         return

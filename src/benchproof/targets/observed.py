@@ -16,6 +16,7 @@ _TIMEOUT_S = 60.0
 _WAIT_NS = 500_000_000
 _CLOCK_TOLERANCE = 0.1
 _SLACK_NS = 100_000_000
+_OWN_STATUS = 7
 
 
 def observe(instance: Instance) -> dict[str, str]:
@@ -86,6 +87,7 @@ def check_clock(instance: Instance) -> None:
     It waits half a second on its own clock while we look at ours; a busy host gets a second try. Raises NotSupported
     where not even a trivial command runs: a sandbox needs rights that a container or a kernel may not give.
     """
+    _refuse_yes(instance)
     for _ in range(2):
         start_ns = _trivial(instance, "exit", "0").elapsed_ns
         elapsed_ns = _trivial(instance, "wait", str(_WAIT_NS)).elapsed_ns
@@ -94,6 +96,13 @@ def check_clock(instance: Instance) -> None:
             return
     pace = _WAIT_NS / max(1, elapsed_ns - start_ns)
     raise StartFailed(f"the target's clock is not to be trusted: it counts {pace:.2f} s in a second of the host's")
+
+
+def _refuse_yes(instance: Instance) -> None:
+    """Who answers every command with success has run none of them."""
+    ended = instance.run([instance.probe, "exit", str(_OWN_STATUS)], timeout_s=_TIMEOUT_S).exit_status
+    if ended == 0:
+        raise StartFailed(f"it runs no command: one that ends with status {_OWN_STATUS} was answered with 0")
 
 
 def _trivial(instance: Instance, *words: str) -> Completed:

@@ -123,6 +123,7 @@ class SandboxService:
             headers=self._headers,
             url=self.settings.url,
             mcp=self.settings.mcp,
+            token_file=self.settings.token_file,
             cpus=self.settings.cpu_numbers,
             folder=folder,
         ) as running:
@@ -142,7 +143,13 @@ class SandboxService:
     @contextlib.contextmanager
     def _found(self) -> Iterator[daemon.Running]:
         with contextlib.closing(
-            daemon.Running(self.description, url=self.settings.url, headers=self._headers, mcp=self.settings.mcp)
+            daemon.Running(
+                self.description,
+                url=self.settings.url,
+                headers=self._headers,
+                mcp=self.settings.mcp,
+                token_file=self.settings.token_file,
+            )
         ) as running:
             yield running
 

@@ -24,6 +24,7 @@ from benchproof.quantities import Duration
 _NAME = "agent.cpu"
 _SLACK_NS = 20_000_000  # children that were awaited are counted in clock ticks
 _FASTEST = 1_000.0
+_MOST_LATE = 0.1  # of the time that all operations were to take
 
 
 class _Window(NamedTuple):
@@ -36,8 +37,8 @@ class _Window(NamedTuple):
 class Cpu(Asked, frozen=True):
     """How much CPU time do a service and its sandboxes need for an operation, on average and at worst?
 
-    `rate`: operations a second, asked for at even intervals whatever the answers take; 0: each as soon as the one
-    before has ended. `window`: over which a peak is taken.
+    `rate`: operations a second, asked for at even intervals whatever the answers take, and one that is not reached has
+    no figure; 0: each as soon as the one before has ended. `window`: over which a peak is taken.
     """
 
     definition = Definition(
@@ -119,7 +120,14 @@ class Cpu(Asked, frozen=True):
         yield from work.verified(evidence, at_least=self.warmups + self.samples + self.sandboxes)
         yield from oracles.equals(evidence, "sandboxes", self.sandboxes)
         yield from died(evidence)
+        yield from self._in_time(evidence)
         yield from _plausible(evidence)
+
+    def _in_time(self, evidence: Evidence) -> Iterator[str]:
+        """The operations came at the rate that was asked for."""
+        late_s, whole_s = oracles.number(evidence, "latest_start_ns") / 1e9, self.samples / (self.rate or _FASTEST)
+        if self.rate and late_s > whole_s * _MOST_LATE:
+            yield f"{self.rate:g} operations a second were not reached: the last began {late_s:.2f} s too late"
 
 
 def _plausible(evidence: Evidence) -> Iterator[str]:

@@ -33,7 +33,7 @@ class _Start(NamedTuple):
 
     asked: int
     ready: int  # the service says that it serves
-    pooled: int  # its pool is full; where it has none, it is asked for nothing
+    pooled: int  # it said that its pool is full, or that it has none
     opened: int  # the MCP session is open
     answered: int  # the first result of a tool was there
 
@@ -90,23 +90,23 @@ class Startup(Asked, frozen=True):
         asked_ns = time.monotonic_ns()
         with served.serve() as service:
             ready_ns = service.await_ready(timeout_s=float(self.timeout))
-            pooled_ns = self._pooled(service) if self.pool else None
+            pooled_ns = self._pooled(service) if self.pool else ready_ns
             with mcp_client.session(service, timeout_s=float(self.timeout)) as session:
                 opened_ns = time.monotonic_ns()
                 agents.append(Agent(session, copy))
                 agents[-1].use("exec")
                 answered_ns = time.monotonic_ns()
-        return _Start(asked_ns, ready_ns, pooled_ns or ready_ns, opened_ns, answered_ns)
+        return _Start(asked_ns, ready_ns, pooled_ns, opened_ns, answered_ns)
 
-    def _pooled(self, service: Service) -> int | None:
-        """When its pool was full; None if it has none. Looked at every 2 ms. Raises TargetFailed."""
+    def _pooled(self, service: Service) -> int:
+        """When it said that its pool is full, or that it has none. Looked at every 2 ms. Raises TargetFailed."""
         deadline_s = time.monotonic() + float(self.timeout)
         with contextlib.closing(Client(service.url, headers=service.headers)) as client:
             while True:
                 answer = client.ask("pool", "GET", "/pool", timeout_s=float(self.timeout), limit_bytes=_MOST_BYTES)
                 size, ready = _stock(answer.body) if answer.status == 200 else (0, 0)
                 if ready >= size:
-                    return time.monotonic_ns() if size else None
+                    return time.monotonic_ns()
                 if time.monotonic() > deadline_s:
                     raise TargetFailed(f"pool: {ready} of {size} were ready within {float(self.timeout):g} s")
                 time.sleep(_LOOK_S)
@@ -115,7 +115,7 @@ class Startup(Asked, frozen=True):
         yield self.measurement([start.answered - start.asked for start in starts])
         for number, part in enumerate(PARTS):
             values = [start.parts[number] for start in starts]
-            if any(values):  # a service without a pool waits for none
+            if any(values):  # nobody asked for the pool
                 yield msgspec.structs.replace(self.measurement(values), metric=f"{_NAME}.{part}")
 
     def verify(self, observation: Observation) -> Iterator[str]:
