@@ -680,3 +680,35 @@ def test_a_full_disk_under_a_whole_run_is_an_exit_status_and_one_clear_line(host
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("benchproof: ")
     assert not list(tmp_path.glob("home/runs/*"))
+
+
+def test_a_cell_names_the_lines_of_results_jsonl_that_its_values_are_from(tmp_path):
+    path = create(tmp_path / "run")
+    retried = result(path, 1, outcome=Invalid(reason="noisy"))
+    record(path, result(path, 2), retried, result(path, 1, attempt=2), result(path, 0))
+    (row,) = report.build(bundle.load(path)).rows
+    cell = row.cells["host"]
+    assert (cell.blocks, cell.lines) == ((0, 1, 2), (4, 3, 1))  # by block; the invalid try is behind no value
+    recorded = (path / RESULTS).read_text().splitlines()
+    assert [msgspec.json.decode(recorded[line - 1])["block"] for line in cell.lines] == [0, 1, 2]
+    assert report.build(bundle.load(path), upto=1).rows[0].cells["host"].lines == (4,)
+
+
+def test_a_cell_without_a_figure_names_the_lines_that_say_why(tmp_path):
+    path = create(tmp_path / "run")
+    record(path, result(path, 0, outcome=Unsupported(reason="no")), result(path, 1, outcome=Unsupported(reason="no")))
+    cell = report.build(bundle.load(path)).rows[0].cells["host"]
+    assert (cell.status, cell.blocks, cell.lines) == ("unsupported", (), (1, 2))
+
+
+def test_a_report_of_a_version_that_named_no_lines_still_follows_from_its_results(tmp_path):
+    path = killed(tmp_path / "run")
+    run = bundle.load(path)
+    finished = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, state="complete"))
+    whole = report.encoded(report.build(finished))
+    old = msgspec.json.decode(whole)
+    for cell in old["rows"][0]["cells"].values():
+        del cell["lines"], cell["blocks"]
+    with resumed(path) as out:
+        out.seal(msgspec.json.encode(old))
+    assert verify(path).problems == ()

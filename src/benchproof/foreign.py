@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from benchproof import envelope
-from benchproof.analysis import matrix
+from benchproof.analysis import invocations, matrix
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.errors import UsageError
 from benchproof.importers import Imported, read_as
@@ -139,7 +139,8 @@ def build(run: Run, origin: Origin) -> Report:
         for key in [run.target_envelopes.get(target, "")]
     )
     cases = [(each.target, each.benchmark, each.parameters, each.tier) for each in run.results]
-    rows = matrix.rows(cases, [_as_passed(each) for each in run.results], columns)
+    lines = invocations.lines(run.results)
+    rows = matrix.rows(cases, [_as_passed(each) for each in run.results], columns, lines=lines)
     if origin.tool.partition(" ")[0] not in run.trusted:
         rows = tuple(map(_marked, rows))
     statuses = [cell.status for row in rows for cell in row.cells.values()]

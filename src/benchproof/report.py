@@ -66,7 +66,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
     """Every figure of the run, from its results alone; `upto`: as if only so many blocks had been run."""
     if origin := foreign.origin_of(run):
         return foreign.build(run, origin)
-    plan = plan_of(run)
+    plan, lines = plan_of(run), invocations.lines(run.results)
     if upto is not None:
         run = msgspec.structs.replace(run, results=tuple(each for each in run.results if each.block < upto))
     columns = tuple(_column(run, plan, target) for target in plan.targets)
@@ -82,6 +82,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
             plan.run.design,
             calibrate.floors(run.manifest.calibration, plan.references),
             {case.name: case.benchmark.definition.mechanism for case in plan.cases},
+            lines,
         )
     )
     due = matrix.blocks_due(rows, columns, plan.run.design, plan.run.blocks)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from benchproof.analysis import invocations, quantiles, stats, steady
 from benchproof.analysis.compare import Comparison
+from benchproof.analysis.invocations import Attempt
 from benchproof.analysis.stats import Interval, Summary
 from benchproof.analysis.steady import Together
 from benchproof.model import Better, Frozen, Measurement, Passed, Result, Unit, Unverified
@@ -47,6 +49,8 @@ class Cell(Frozen, frozen=True):
     mechanism: str = ""  # what was really timed: in the system's words, else the benchmark's; empty without a figure
     difference: str = ""  # by what that differs from the benchmark's own mechanism, where it is another one
     logs: tuple[str, ...] = ()  # paths within the run, of invocations that did not pass
+    blocks: tuple[int, ...] = ()  # of each of `values`
+    lines: tuple[int, ...] = ()  # in results.jsonl, from 1: of each of `values`; without any, of all tries that count
 
 
 def measurements(results: Iterable[Result]) -> list[Measurement]:
@@ -66,8 +70,17 @@ def _as_passed(result: Result) -> Result:
     return msgspec.structs.replace(result, outcome=Passed(measurements=outcome.measurements))
 
 
-def make_cell(results: Sequence[Result], metric: str, injected: str, mechanism: str) -> Cell:
-    """The answer. `injected`: by what it was made slower; `mechanism`: what was timed if the system does not say."""
+def make_cell(
+    results: Sequence[Result],
+    metric: str,
+    injected: str,
+    mechanism: str,
+    lines: Mapping[Attempt, int] = MappingProxyType({}),
+) -> Cell:
+    """The answer. `injected`: by what it was made slower; `mechanism`: what was timed if the system does not say.
+
+    `lines`: where each result stands in results.jsonl.
+    """
     status, notes = invocations.status(results), invocations.notes(results)
     numbers = [_as_passed(each) for each in results] if status == "unverified" else results
     kinds = {(each.unit, each.better) for each in measurements(results) if each.metric == metric}
@@ -103,7 +116,15 @@ def make_cell(results: Sequence[Result], metric: str, injected: str, mechanism: 
         mechanism=_said(results, "mechanism", mechanism) if found else "",
         difference=_said(results, "difference", "") if found else "",
         logs=_logs(results),
+        blocks=tuple(sorted(by_block)),
+        lines=_lines([each for each in results if each.block in by_block or not by_block], lines),
     )
+
+
+def _lines(results: Iterable[Result], lines: Mapping[Attempt, int]) -> tuple[int, ...]:
+    """By block; a warm-up has none, it is in another file."""
+    keys = map(invocations.attempt, sorted(results, key=lambda each: each.block))
+    return tuple(lines[key] for key in keys if key in lines)
 
 
 def _extent(results: Iterable[Result], metric: str) -> Extent:

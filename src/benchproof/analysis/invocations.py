@@ -22,6 +22,7 @@ INJECTIONS = ("inject", "inject_instructions")
 
 Question = tuple[str, str]  # benchmark, parameters
 Asked = tuple[Question, str]  # of one target
+Attempt = tuple[Asked, int, int]  # block and attempt: each has a line in results.jsonl
 
 
 def question(benchmark: str, parameters: Mapping[str, object]) -> Question:
@@ -53,6 +54,16 @@ def last_tries(results: Iterable[Result]) -> dict[Question, dict[str, list[Resul
     for (asked, target, _), result in last.items():
         found.setdefault(asked, {}).setdefault(target, []).append(result)
     return found
+
+
+def attempt(result: Result) -> Attempt:
+    """Which line a result is, whatever became of its outcome since."""
+    return (question(result.benchmark, result.parameters), result.target), result.block, result.attempt
+
+
+def lines(results: Iterable[Result]) -> dict[Attempt, int]:
+    """Where each result stands, counted from 1, of all results of a run in their order."""
+    return {attempt(result): number for number, result in enumerate(results, start=1)}
 
 
 def statuses(results: Iterable[Result]) -> Counter[str]:

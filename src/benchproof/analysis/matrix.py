@@ -16,7 +16,7 @@ from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exac
 from benchproof.analysis.degradation import Curve
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.hints import Breakdown, Hint
-from benchproof.analysis.invocations import Asked, Question
+from benchproof.analysis.invocations import Asked, Attempt, Question
 from benchproof.analysis.profiles import Profiles
 from benchproof.analysis.published import Published
 from benchproof.analysis.scaling import ScalingRow
@@ -113,10 +113,12 @@ def rows(
     design: Design = STANDARD,
     floors: Mapping[FloorKey, float] = MappingProxyType({}),
     mechanisms: Mapping[str, str] = MappingProxyType({}),
+    lines: Mapping[Attempt, int] = MappingProxyType({}),
 ) -> tuple[Row, ...]:
     """The rows for every case of the plan (target, benchmark, parameters, tier), those without results too.
 
     `floors`: the measured A/A floors, as shares. `mechanisms`: what each benchmark times where the target says nothing.
+    `lines`: where each result stands in results.jsonl.
     """
     last = invocations.last_tries(results)
     questions: dict[Question, tuple[str, Mapping[str, object], int]] = {}
@@ -125,7 +127,7 @@ def rows(
     found = [
         row
         for key, question in questions.items()
-        for row in _rows(question, last.get(key, {}), columns, mechanisms.get(question[0], ""))
+        for row in _rows(question, last.get(key, {}), columns, mechanisms.get(question[0], ""), lines)
     ]
     for column in columns:
         found = _compared(found, column, last, design, floors)
@@ -137,6 +139,7 @@ def _rows(
     by_target: Mapping[str, Sequence[Result]],
     columns: Sequence[Column],
     mechanism: str,
+    lines: Mapping[Attempt, int],
 ) -> list[Row]:
     benchmark, parameters, tier = question
     metrics: dict[str, dict[str, Kind]] = {}
@@ -147,7 +150,7 @@ def _rows(
     found = []
     for metric, kinds in metrics.items() or [(benchmark, {})]:
         for kind, targets in _by_kind(kinds, columns).items():
-            cells = {name: make_cell(by_target.get(name, ()), metric, on_purpose, mechanism) for name in targets}
+            cells = {name: make_cell(by_target.get(name, ()), metric, on_purpose, mechanism, lines) for name in targets}
             found.append(
                 Row(
                     benchmark=benchmark,
