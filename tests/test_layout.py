@@ -30,6 +30,7 @@ ROWS = (
         "cgroups",
         "held",
         "labels",
+        "listening",
     ),
     ("oracles", "authority", "outcomes", "probe", "guest", "envelope", "analysis", "protocol", "service"),
     ("targets", "benchmarks", "importers", "reporters", "store", "laboratory"),
@@ -42,6 +43,7 @@ ROWS = (
     ("results_page",),
     ("runner", "verify", "doctor", "explain", "gating", "importing", "sandboxd"),
     ("calibration",),
+    ("web",),
     ("cli",),
     ("__main__",),
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import json
 import logging
 import os
 import resource
@@ -14,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchproof import laboratory
+from benchproof import laboratory, listening
 from benchproof.errors import NotSupported, UsageError
 from benchproof.model import Lab
 from benchproof.sandboxd import backend, log
@@ -51,7 +49,7 @@ def serve(given: Mapping[str, Any]) -> int:
     listener = _listening(options)
     with contextlib.closing(logs), listener, laboratory.interruptible(), _room() as lab:
         sandboxes = Sandboxes(_backend(given, lab), options.limits, lab.scratch)
-        url = _url(options.host, listener.getsockname()[1])
+        url = listening.url(options.host, listener.getsockname()[1])
         left: list[str] = []
         try:
             sandboxes.backend.prepare()
@@ -86,9 +84,9 @@ def _tools(sandboxes: Sandboxes, options: Options, lab: Lab) -> Iterator[list[An
 
 def checked(given: Mapping[str, Any]) -> Options:
     """Raises UsageError."""
-    host, port = _address(str(given["listen"]))
+    host, port = listening.address(str(given["listen"]))
     token = token_of(Path(given["token_file"])) if given["token_file"] else ""
-    if not token and not _is_loopback(host):
+    if not token and not listening.is_loopback(host):
         raise UsageError(f"--listen: '{host}' can be reached from elsewhere: expected a --token-file, or 127.0.0.1")
     limits = Limits(
         sandboxes=given["max_sandboxes"],
@@ -105,9 +103,7 @@ def checked(given: Mapping[str, Any]) -> Options:
         raise UsageError(f"--pool: expected 0 to {limits.sandboxes}, found {given['pool']}")
     if given["target"] and not given["plan"]:
         raise UsageError(f"--target: expected a --plan that has '{given['target']}', found none")
-    state, ready = (Path(given[name]) if given[name] else None for name in ("state", "ready_file"))
-    if ready and not ready.parent.is_dir():
-        raise UsageError(f"--ready-file: expected a folder to write it in, found none: '{ready.parent}'")
+    state, ready = Path(given["state"]) if given["state"] else None, listening.ready_file(given["ready_file"])
     if state:
         _make(state)
     return Options(host, port, token, limits, int(given["pool"]), state, ready)
@@ -119,21 +115,6 @@ def _make(state: Path) -> None:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--state: cannot make the folder '{state}': {error.strerror}") from error
-
-
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise UsageError(f"--listen: expected HOST:PORT such as 127.0.0.1:0, found '{listen}'")
-    return host, int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def token_of(file: Path) -> str:
@@ -179,10 +160,6 @@ def _listening(options: Options) -> Any:
         raise UsageError(f"--listen: cannot listen on {options.host}:{options.port}: {error.strerror}") from error
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _fill(sandboxes: Sandboxes, size: int) -> None:
     """A daemon whose pool cannot be filled at all does not begin. Raises NotSupported."""
     stats = sandboxes.warm(size)
@@ -195,18 +172,11 @@ def _announced(ready: Path | None, url: str) -> Iterator[Any]:
     """What to call when it listens; the file is there from then to the end."""
 
     def announce() -> None:
-        content = json.dumps({"url": url, "mcp": f"{url}/mcp", "pid": os.getpid()})
-        if ready:
-            draft = ready.with_name(f".{ready.name}.{os.getpid()}")
-            draft.write_text(content)
-            draft.replace(ready)
+        listening.write(ready, {"url": url, "mcp": f"{url}/mcp"})
         _LOG.info("ready url=%s pid=%d", url, os.getpid())
 
-    try:
+    with listening.announced(ready):
         yield announce
-    finally:
-        if ready:
-            ready.unlink(missing_ok=True)
 
 
 def _deaf() -> None:

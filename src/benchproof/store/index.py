@@ -172,7 +172,7 @@ class Index:
             "state": run.manifest.state,
             "version": run.manifest.benchproof,
             "verified": any(value.verified for value in values),
-            "labels": _json(run.manifest.labels),
+            "labels": texts(run.manifest.labels),
         }
         with self._database.writing() as connection:
             same = sql.select(RUNS.c.home, RUNS.c.folder).where(RUNS.c.run_id == run.manifest.run_id)
@@ -196,24 +196,32 @@ class Index:
 
     # ---- asking ----
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view, for questions that are asked elsewhere. Raises StoreError."""
+        with self._database.explained(), self._database.reading() as connection:
+            yield connection
+
     def runs(self) -> tuple[Known, ...]:
         """All runs of all homes, the newest last."""
         with self._database.explained(), self._database.reading() as connection:
             return tuple(self._known(connection).values())
 
     def _known(self, connection: Connection) -> dict[int, Known]:
-        return {
-            row.id: Known(
-                run_id=row.run_id,
-                runs=self._runs if row.home == self._home else None,
-                folder=row.folder,
-                at=row.at,
-                state=row.state,
-                verified=row.verified,
-                labels=_TEXTS.decode(row.labels),
-            )
-            for row in connection.execute(sql.select(RUNS).order_by(RUNS.c.at, RUNS.c.run_id))
-        }
+        rows = connection.execute(sql.select(RUNS).order_by(RUNS.c.at, RUNS.c.run_id))
+        return {row.id: self.known(row) for row in rows}
+
+    def known(self, row: sql.Row[Any]) -> Known:
+        """A row of the runs."""
+        return Known(
+            run_id=row.run_id,
+            runs=self._runs if row.home == self._home else None,
+            folder=row.folder,
+            at=row.at,
+            state=row.state,
+            verified=row.verified,
+            labels=_TEXTS.decode(row.labels),
+        )
 
     def names(self) -> tuple[set[str], set[str]]:
         """Of benchmarks and metrics, and of targets."""
@@ -276,7 +284,7 @@ class Index:
 
 def _insert_systems(connection: Connection, run: Run, number: int) -> None:
     rows = [
-        {"run": number, "target": target, "facts": _json(epochs.system_of(run.envelopes[key]))}
+        {"run": number, "target": target, "facts": texts(epochs.system_of(run.envelopes[key]))}
         for target, key in run.target_envelopes.items()
     ]
     if rows:
@@ -346,7 +354,7 @@ def _insert_environment(connection: Connection, run: Run, target: str, verified:
     facts = epochs.facts_of(envelope, harness=f"benchproof {run.manifest.benchproof}" if verified else IMPORTED)
     key = epochs.key_of(facts)
     if not _numbers(connection, ENVIRONMENTS.c.key, ENVIRONMENTS.c.key, [key]):
-        connection.execute(ENVIRONMENTS.insert().values(key=key, facts=_json(facts)))
+        connection.execute(ENVIRONMENTS.insert().values(key=key, facts=texts(facts)))
     return key
 
 
@@ -382,8 +390,9 @@ def _key(head: tuple[str, ...]) -> str:
     return hashlib.sha256(msgspec.json.encode(head)).hexdigest()
 
 
-def _json(texts: Mapping[str, str]) -> str:
-    return msgspec.json.encode(texts, order="sorted").decode()
+def texts(given: Mapping[str, str]) -> str:
+    """As the database has them."""
+    return msgspec.json.encode(given, order="sorted").decode()
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

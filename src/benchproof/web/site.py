@@ -1,0 +1,100 @@
+"""What all pages share: the index, kept up to date; runs that were read; links; and how a page is made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+
+import jinja2
+from starlette.responses import HTMLResponse
+
+from benchproof import __version__, history
+from benchproof.store.index import Index
+from benchproof.web import names
+from benchproof.web.reading import Reading
+
+REFRESH_S = 2.0  # between two looks for new runs, as long as anyone asks
+_PATIENCE_S = 0.25  # how long a page waits for such a look; what it finds later is on the next page
+_NAVIGATION: dict[str, tuple[str, ...]] = {"Runs": ()}  # what is in the head of every page -> where it leads
+
+
+def _silent(_line: str) -> None:
+    """For who does not watch."""
+
+
+class Site:
+    """One home and one index, served. Its methods may be called by many threads at once."""
+
+    def __init__(self, home: Path, *, index: str | None, base_path: str) -> None:
+        self.home = home
+        self.base_path = base_path
+        self.reading = Reading()
+        self.problems: tuple[str, ...] = ()  # folders that are no run to believe
+        self._index = history.opened(home, index)
+        self._one_at_a_time = threading.Lock()
+        self._looked_s: float | None = None
+        self._pages = jinja2.Environment(
+            loader=jinja2.PackageLoader("benchproof.web"),
+            autoescape=jinja2.select_autoescape(default=True, default_for_string=True),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._pages.globals |= {
+            "link": self.link,
+            "asset": self.asset,
+            "version": __version__,
+            "navigation": _NAVIGATION,
+        }
+
+    @property
+    def index(self) -> Index:
+        """The index, as new as `REFRESH_S`, or as new as it can be without keeping anyone waiting."""
+        if self._looked_s is None:
+            self.refresh()
+        elif time.monotonic() - self._looked_s > REFRESH_S:
+            look = threading.Thread(target=self._look, daemon=True, name="index")
+            look.start()
+            look.join(_PATIENCE_S)
+        return self._index
+
+    def refresh(self, say: Callable[[str], None] = _silent) -> None:
+        """Look for new runs now, and wait for it. Raises StoreError."""
+        with self._one_at_a_time:
+            self._update(say)
+
+    def _look(self) -> None:
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                self._update()
+            except Exception as error:  # noqa: BLE001 - there is nobody above; what is there is shown, with the reason
+                self.problems = (f"the index could not be brought up to date: {error}",)
+            finally:
+                self._one_at_a_time.release()
+
+    def _update(self, say: Callable[[str], None] = _silent) -> None:
+        try:
+            self.problems = self._index.update(say).problems
+        finally:
+            self._looked_s = time.monotonic()
+
+    def link(self, *parts: str, **query: object) -> str:
+        """The URL of a page; empty answers are left out of it."""
+        path = "/".join(names.part(each) for each in parts)
+        words = urlencode({key: str(text) for key, text in query.items() if text not in {"", None}})
+        return f"{self.base_path}/{path}" + (f"?{words}" if words else "")
+
+    def asset(self, name: str) -> str:
+        """The URL of a file that comes with the program, another one with another version."""
+        return f"{self.base_path}/static/{name}?{__version__}"
+
+    def page(self, template: str, *, status: int = 200, **content: object) -> HTMLResponse:
+        """A page as an answer."""
+        return HTMLResponse(self._pages.get_template(template).render(content), status_code=status)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._index.__exit__()
