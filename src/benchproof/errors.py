@@ -3,6 +3,7 @@
 BenchproofError                 exit status 1: a bad answer
 ├── UsageError                  2: a wrong question (arguments, a plan)
 ├── StoreError                  1: a run that cannot be written or read
+├── NotDelivered                3: the answer is there, and whom it is for did not get it
 ├── Interrupted                 128 + signal: the user stopped us; the run can be resumed
 └── InvocationError             ends one invocation without a number; the runner makes it an outcome
     ├── TargetFailed            -> Failed: wrong answer, crash, time-out; the target's fault
@@ -39,6 +40,12 @@ class UsageError(BenchproofError):
 
 class StoreError(BenchproofError):
     """A run cannot be written, read or trusted."""
+
+
+class NotDelivered(BenchproofError):  # noqa: N818 - a state, as those below
+    """Whom an answer is for did not take it."""
+
+    exit_status = 3
 
 
 class Interrupted(BenchproofError):  # noqa: N818 - the standard word for it

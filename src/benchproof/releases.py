@@ -8,7 +8,6 @@ be compared by eye and to make a page of. A version is written once: other figur
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from benchproof.errors import StoreError, UsageError
 from benchproof.model import Better, Frozen, Unit
 from benchproof.report import counted, plan_of
 from benchproof.reporters import verdicts
+from benchproof.store import files
 from benchproof.store.bundle import Run
 from benchproof.suites import names_of
 
@@ -189,19 +189,7 @@ def _is_fresh(path: Path, content: bytes) -> bool:
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises StoreError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as draft:
-            try:
-                draft.write(content)
-                draft.close()
-                Path(draft.name).chmod(0o644)
-                Path(draft.name).replace(path)
-            except BaseException:
-                Path(draft.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise StoreError(f"cannot write '{path}': {error.strerror}; name another folder with --into") from error
+    files.replace(path, content, remedy="name another folder with --into")
 
 
 def read(folder: Path) -> list[Release]:

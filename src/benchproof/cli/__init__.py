@@ -23,6 +23,7 @@ _VERBS = {
     "report": "show a run again, in another format",
     "publish": "a run's figures as files for committing, and the results page of all releases",
     "gate": "may this ship? a run against a policy, or the gates of its plan",
+    "metrics": "the newest verified figures for a monitoring system",
     "verify": "compute every hash, verdict and figure of a run anew",
     "serve": "runs, comparisons, trends and gates as pages for a browser",
     "index": "the database behind trends and baselines: bring it up to date, make it anew",

@@ -24,6 +24,7 @@ from benchproof.model import Better, Clock, Frozen, Unit
 from benchproof.store import epochs, points
 from benchproof.store.bundle import ENVELOPE, MANIFEST, RESULTS, WARMUPS, Run
 from benchproof.store.database import ENVIRONMENTS, POINTS, REFUSED, RUNS, SERIES, SYSTEMS, Database, address, insert
+from benchproof.store.newest import Newest, newest
 from benchproof.store.points import Value
 
 IMPORTED = "imported"  # the harness behind values that no oracle of ours saw
@@ -265,6 +266,11 @@ class Index:
             for head in heads
             if found.get(head.id)
         )
+
+    def newest(self, *, branch: str = "") -> list[Newest]:
+        """The newest verified figure of each metric, without its history."""
+        with self._database.explained(), self._database.reading() as connection:
+            return newest(connection, branch=branch)
 
     def systems(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, str]]:
         """What was measured, in its own words, by run id and target."""

@@ -15,6 +15,8 @@ from benchproof.model import Better, Clock, Failed, Frozen, Measurement, Passed,
 from benchproof.store import bundle
 from benchproof.store.bundle import Run
 
+Case = tuple[str, str, str]  # target, benchmark, parameters as JSON
+
 
 class Value(Frozen, frozen=True, kw_only=True):
     """What one run says of one metric of one case: the median over `n` invocations."""
@@ -50,13 +52,22 @@ def _refuse_unprintable(names: Iterable[str]) -> None:
 
 def of_run(run: Run) -> Iterator[Value]:
     """Every value; none of a case in which any answer was wrong, in the warm-up block too."""
+    for (target, benchmark, parameters), results in _cases(run):
+        status = invocations.status(results)
+        if status in {"passed", "unverified"}:
+            yield from _of_case(target, benchmark, parameters, results, verified=status == "passed")
+
+
+def statuses(run: Run) -> dict[Case, str]:
+    """How each case ended, those without a value too."""
+    return {case: invocations.status(results) for case, results in _cases(run)}
+
+
+def _cases(run: Run) -> Iterator[tuple[Case, Sequence[Result]]]:
     wrong = [each for each in run.warmups if isinstance(each.outcome, Failed)]
     for (benchmark, parameters), by_target in invocations.last_tries((*run.results, *wrong)).items():
         for target, results in by_target.items():
-            status = invocations.status(results)
-            if status in {"passed", "unverified"}:
-                verified = status == "passed"
-                yield from _of_case(target, benchmark, parameters, results, verified=verified)
+            yield (target, benchmark, parameters), results
 
 
 def _of_case(
