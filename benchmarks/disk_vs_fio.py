@@ -2,7 +2,7 @@
 
 Both get the same file size, block size, O_DIRECT or not, and one fsync at the end; fio's psync engine makes the calls
 that we make. What differs was taken away: fio lays its file out beforehand for reads and random writes, as we do, and
-may not preallocate a new one; its buffers are random once, ours carry a stamp a page, and neither is on our clock.
+may not preallocate a new one, and has no holes where it is written at random; its buffers are random once, ours carry a stamp a page, and neither is on our clock.
 fio's rate is bytes by its runtime, which it rounds to milliseconds: so the amount is not tiny.
 
 fio checks nothing of what it reads or writes here; we check every byte, between the calls.
@@ -40,7 +40,9 @@ _JOBS = {  # our benchmark -> what fio calls it
     "disk.sequential_read": "read",
     "disk.random_write": "randwrite",
     "disk.random_read": "randread",
+    "disk.queued_read": "randread",
 }
+_DEPTH = 32
 
 
 def study() -> Sequence[Row]:
@@ -76,7 +78,8 @@ def _row(name: str, direct: str, instance: FolderInstance, folder: Path, rounds:
 
 def _ours(name: str, direct: str, instance: FolderInstance, folder: Path) -> float:
     """Bytes a second. Raises NoNumber if the oracle objects."""
-    more: dict[str, Any] = {"operations": _OPERATIONS} if "random" in name else {}
+    more: dict[str, Any] = {} if "sequential" in name else {"operations": _OPERATIONS}
+    more |= {"depth": _DEPTH} if "queued" in name else {}
     question = BENCHMARKS.load(name)(size=Size(_SIZE_BYTES), folder=str(folder), direct=direct, **more)
     words = {
         "--dir": str(folder),
@@ -95,10 +98,11 @@ def _ours(name: str, direct: str, instance: FolderInstance, folder: Path) -> flo
 
 def _fio(name: str, direct: str, folder: Path) -> float:
     """Bytes a second, the fsync in it. Raises NoNumber if it does not end well or moved another amount."""
-    job, block = _JOBS[name], 4096 if "random" in name else _MIB
-    amount = _OPERATIONS * block if "random" in name else _SIZE_BYTES
+    job, block = _JOBS[name], _MIB if "sequential" in name else 4096
+    amount = _SIZE_BYTES if "sequential" in name else _OPERATIONS * block
+    engine = ("--ioengine=io_uring", f"--iodepth={_DEPTH}") if "queued" in name else ("--ioengine=psync",)
     argv = [
-        *("fio", "--name=peer", "--ioengine=psync", "--output-format=json", f"--rw={job}", f"--bs={block}"),
+        *("fio", "--name=peer", *engine, "--output-format=json", f"--rw={job}", f"--bs={block}"),
         *(f"--filename={folder / 'fio'}", f"--size={_SIZE_BYTES}", f"--io_size={amount}", "--fallocate=none"),
         *(f"--direct={int(direct == 'on')}", "--end_fsync=1", "--invalidate=1", "--refill_buffers=0"),
         *(("--overwrite=1",) if job == "randwrite" else ()),  # or its file has holes that ours has not

@@ -80,6 +80,7 @@ BENCHMARKS = Table(
         "disk.sequential_read": f"{_GUEST}.disk_sequential_read:SequentialRead",
         "disk.random_write": f"{_GUEST}.disk_random_write:RandomWrite",
         "disk.random_read": f"{_GUEST}.disk_random_read:RandomRead",
+        "disk.queued_read": f"{_GUEST}.disk_queued_read:QueuedRead",
         "rootfs.sequential_read": f"{_GUEST}.rootfs_sequential_read:SequentialRead",
         "rootfs.random_read": f"{_GUEST}.rootfs_random_read:RandomRead",
         "startup.command": f"{_GUEST}.startup_command:Command",

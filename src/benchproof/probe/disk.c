@@ -6,7 +6,8 @@
    who writes has his data at hand. What is read is compared with what must be there, every byte of it, between the timed
    calls: they alone are on the clock, unless the kernel reads ahead meanwhile.
 
-   The time of a benchmark is that of its calls together; of a policy `end`, with one fsync behind them. */
+   The time of a benchmark is that of its calls together; of a policy `end`, with one fsync behind them. Where requests are
+   in a queue, it is the time until all are answered; each has a buffer of its own, which is compared afterwards. */
 #define _GNU_SOURCE
 #include "probe.h"
 
@@ -28,6 +29,7 @@
 #define SPAN_BYTES (1u << 20)    /* of a file that is read again */
 #define MOST_BLOCK_BYTES (16u << 20)
 #define MOST_OPERATIONS 65536u
+#define MOST_DEPTH 1024u
 static const char PREFIX[] = "benchproof-disk-";
 
 enum { OFF = 0, ON = 1, AUTO = 2 };
@@ -40,11 +42,14 @@ static struct {
     char path[PATH_MAX];
     struct place place;
     int fd, look_fd;               /* the second is never O_DIRECT: to look at the cache */
-    int random, direct, compared_in_clock;
+    int random, direct;
+    const char *compared;
     uint64_t blocks, operations;   /* of the file; that are timed */
     uint64_t pool_pages;           /* no more than the file has */
     uint64_t block_of[3];          /* bytes of a block of each generation */
     unsigned char *pool, *span, *rewritten; /* the last: a bit a block */
+    unsigned char *kept, *answered; /* of a queue: all that was read, and which requests have had their answer */
+    uint64_t in_flight;            /* the most at once */
     uint64_t *check_of_pool, *order, *latency_ns;
     uint64_t began_ns, elapsed_ns, sync_ns, bytes, verified, wrong, first_wrong;
     int64_t resident_start;
@@ -329,7 +334,7 @@ static void write_batch(uint64_t n)
 static void read_batch(uint64_t n)
 {
     uint64_t asked = PLANTED == SHORT_READ ? S.block / 2 : S.block, began = now_ns();
-    D.compared_in_clock = !D.random && !D.direct && !S.warm;
+    if (!D.random && !D.direct && !S.warm) D.compared = "in the clock";
     for (uint64_t i = 0; i < n; i++) {
         uint64_t block = D.order[i], start = now_ns();
         int skipped = PLANTED == SKIP_WORK && i == n / 2;
@@ -341,8 +346,54 @@ static void read_batch(uint64_t n)
         D.bytes += (uint64_t)got, D.elapsed_ns += D.latency_ns[i];
         compare_pages(D.span, block * (S.block / PAGE), S.block / PAGE);
     }
-    if (D.compared_in_clock) D.elapsed_ns = now_ns() - began;
+    if (D.compared) D.elapsed_ns = now_ns() - began;
     S.own_elapsed_ns = D.elapsed_ns;
+}
+
+/* ---- a queue of requests ---- */
+
+static void queued_read_prepare(void)
+{
+    read_prepare(1);
+    if (!S.depth || S.depth > MOST_DEPTH) {
+        unlink(D.path);
+        fprintf(stderr, "probe: disk.queued_read: --depth is 1 to %u\n", MOST_DEPTH);
+        exit(64);
+    }
+    if (D.operations * S.block > memory_available() / 2) errno = ENOMEM, give_up("a buffer for each request");
+    if (ring_open((unsigned)S.depth)) give_up("io_uring_setup");
+    D.kept = memory(D.operations * S.block), D.answered = memory(D.operations);
+    D.compared = "after the timed calls";
+}
+
+static void take_answer(uint64_t which, int64_t got)
+{
+    if (which >= D.operations || D.answered[which]) { S.failures++; return; }
+    D.answered[which] = 1;
+    D.latency_ns[which] = now_ns() - D.latency_ns[which];
+    if (got == -EINVAL || got == -EOPNOTSUPP) errno = (int)-got, give_up("a read by io_uring"); /* a ring that knows no reads */
+    if (got < 0) errno = (int)-got, broken("read");
+    S.failures += (uint64_t)got != S.block;
+    D.bytes += (uint64_t)got;
+}
+
+static void queued_read_batch(uint64_t n)
+{
+    uint64_t sent = 0, done = 0, which = 0, began = now_ns();
+    uint32_t asked = (uint32_t)(PLANTED == SHORT_READ ? S.block / 2 : S.block);
+    while (done < n) {
+        unsigned fresh = 0;
+        for (; sent < n && sent - done < S.depth; sent++) {
+            D.latency_ns[sent] = now_ns();
+            if (PLANTED == SKIP_WORK && sent == n / 2) { take_answer(sent, (int64_t)S.block), done++; continue; }
+            ring_read(D.fd, D.kept + sent * S.block, asked, D.order[sent] * S.block, sent), fresh++;
+        }
+        if (sent - done > D.in_flight) D.in_flight = sent - done;
+        if (sent > done && ring_enter(fresh) != (int)fresh) broken("io_uring_enter");
+        for (int32_t got; ring_next(&which, &got); done++) take_answer(which, got);
+    }
+    S.own_elapsed_ns = D.elapsed_ns = now_ns() - began;
+    D.kept[n / 2 * S.block + PAGE / 2] ^= PLANTED == WRONG_ANSWER;
 }
 
 /* ---- evidence ---- */
@@ -382,7 +433,7 @@ static void finish_common(int64_t resident_end)
     if (D.wrong) evidence("first_wrong_at", D.first_wrong);
     evidence("file_bytes", (uint64_t)status.st_size);
     evidence("allocated_bytes", (uint64_t)status.st_blocks * 512);
-    evidence_text("compared", D.compared_in_clock ? "in the clock" : "between the timed calls");
+    evidence_text("compared", D.compared ? D.compared : "between the timed calls");
     evidence("sync_ns", D.sync_ns);
     report_latencies();
     unlink(D.path);
@@ -390,6 +441,18 @@ static void finish_common(int64_t resident_end)
 }
 
 static void read_finish(void) { finish_common(resident_pages(D.look_fd, S.size)); }
+
+static void queued_read_finish(void)
+{
+    uint64_t answered = 0;
+    for (uint64_t i = 0; i < D.operations; i++) {
+        compare_pages(D.kept + i * S.block, D.order[i] * (S.block / PAGE), S.block / PAGE);
+        answered += D.answered[i];
+    }
+    evidence("answered", answered);
+    evidence("in_flight", D.in_flight);
+    read_finish();
+}
 
 /* What was written is read again, from the device where the cache lets go of it. */
 static void write_finish(void)
@@ -414,5 +477,6 @@ const struct benchmark DISK[] = {
     { "disk.random_write", random_write_prepare, write_batch, write_finish, 1 },
     { "disk.sequential_read", sequential_read_prepare, read_batch, read_finish, 1 },
     { "disk.random_read", random_read_prepare, read_batch, read_finish, 1 },
+    { "disk.queued_read", queued_read_prepare, queued_read_batch, queued_read_finish, 1 },
     { 0 },
 };

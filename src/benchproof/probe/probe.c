@@ -7,7 +7,7 @@ static const char USAGE[] =
     "                   [--capabilities HEX] [--namespaces mnt,net,...] [--seccomp confined]    what it may do, and no more\n"
     "  probe confine [--namespaces ...] [--seccomp confined] -- ARGV...    run ARGV with less than it would have\n"
     "                   [--width N] [--threads 0|1] [--oversubscribe 0|1] [--limit N] [--chunks N]    scaling.* alone\n"
-    "                   [--block BYTES] [--seed N] [--direct 0|1|2] [--sync 0|1|2] [--warm 0|1]    disk.*: off, on, if possible; no\n"
+    "                   [--block BYTES] [--seed N] [--direct 0|1|2] [--sync 0|1|2] [--warm 0|1] [--depth N]    disk.*: off, on, if possible; no\n"
     "                   fsync, one at the end, one after each write; read what was read before\n"
     "                   [--cold N] -- COMMAND...    startup.command: so many cold starts before --iterations warm ones\n"
     "  probe smoke WORD NAME...    tier 0: does this system do what is to be timed? WORD comes back in the evidence\n"
@@ -459,6 +459,7 @@ static void parse_options(int argc, char **argv)
                           : !strcmp(option, "--direct")     ? &S.direct
                           : !strcmp(option, "--sync")       ? &S.sync
                           : !strcmp(option, "--warm")       ? &S.warm
+                          : !strcmp(option, "--depth")      ? &S.depth
                           : !strcmp(option, "--cold")       ? &S.cold
                                                                      : NULL;
         if (!field) {

@@ -29,7 +29,7 @@ extern struct state {
     const char *dir;              /* where a tmpfs is looked for first; NULL: the usual places */
     uint64_t samples, warmups, sample_ns, budget_ns, fixed_iterations, size;
     uint64_t width, threads, oversubscribe, limit, chunks; /* of scaling.* */
-    uint64_t block, seed, direct, sync, warm; /* of disk.* and rootfs.* */
+    uint64_t block, seed, direct, sync, warm, depth; /* of disk.* and rootfs.* */
     uint64_t cold;                /* of startup.command */
     char **words;                 /* behind `--`: a command; NULL: none */
     const char *inject_text;      /* the delay as it was asked for; NULL: none */
@@ -49,6 +49,13 @@ extern struct state {
     unsigned char *source, *copy;
     struct shared { uint32_t turn; uint32_t token; uint64_t served; } *shared;
 } S;
+
+/* A ring of requests, one in the whole program; -1 and errno where there is none. What is read comes with its cookie, in
+   any order: `ring_enter` hands `fresh` requests over and waits for an answer, `ring_next` takes one that is there. */
+int ring_open(unsigned entries);
+void ring_read(int fd, void *into, uint32_t bytes, uint64_t offset, uint64_t cookie);
+int ring_enter(unsigned fresh);
+int ring_next(uint64_t *cookie, int32_t *result);
 
 void evidence(const char *name, uint64_t value);
 void evidence_text(const char *name, const char *value);

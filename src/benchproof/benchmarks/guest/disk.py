@@ -163,6 +163,10 @@ class Disk(Frozen, frozen=True, forbid_unknown_fields=True):
             found = evidence.get("allocated_bytes", "an unknown number of")
             yield f"the file has holes: {found} bytes are allocated of {self.size:.0f}"
         yield from oracles.equals(evidence, "latencies", self.operations_asked)
+        yield from self.verify_calls(observation)
+
+    def verify_calls(self, observation: Observation) -> Iterator[str]:
+        """The violations of the time of each call."""
         yield from inside.calls_add_up(observation)
 
     @property
