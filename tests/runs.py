@@ -61,6 +61,7 @@ def write(
     complete=True,
     run_id="",
     version="0.1.0",
+    plan=None,
 ):
     """The run of day `number`; returns its folder."""
     at = START + timedelta(days=number)
@@ -72,7 +73,7 @@ def write(
         benchproof=version,
         created_at=at.isoformat(),
         state="running",
-        plan={},
+        plan=plan or {},
         seed=1,
         definitions=[],
         files={},

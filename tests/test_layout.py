@@ -39,7 +39,7 @@ ROWS = (
     ("external",),
     ("plan", "foreign"),
     ("report", "history"),
-    ("baselines", "releases", "monitoring", "scrape"),
+    ("baselines", "releases", "exports", "monitoring", "scrape"),
     ("results_page", "telemetry"),
     ("runner", "verify", "doctor", "explain", "gating", "importing", "sandboxd"),
     ("calibration",),

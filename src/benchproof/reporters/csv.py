@@ -1,4 +1,4 @@
-"""The matrix as CSV: one line a cell, base units, nothing rounded."""
+"""The matrix as CSV: one line a cell, base units, nothing rounded, no text that a spreadsheet would run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchproof.analysis.compare import Comparison
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.matrix import Report, Row
 from benchproof.analysis.published import Figure, Published
+from benchproof.reporters.export import fields
 from benchproof.reporters.summary import FIGURES, figure
 
 _HEAD = (
@@ -45,12 +46,12 @@ def render(report: Report) -> str:
             said = "; ".join(_told(each) for each in report.gates if _speaks_of(each, row, target))
             timed = (cell.mechanism, cell.difference, "; ".join(columns[target].labels))
             told = ("; ".join(cell.notes), said, _json(row.parameters))
-            writer.writerow((*known, cell.median, cell.spread, *figures, *compared, *timed, *told))
+            writer.writerow(fields((*known, cell.median, cell.spread, *figures, *compared, *timed, *told)))
     for each in report.gates:
         if not any(_speaks_of(each, row, each.target) for row in report.rows if each.target in row.cells):
-            writer.writerow(_lost(report, each))
+            writer.writerow(fields(_lost(report, each)))
     for published in report.published:
-        writer.writerows(_published(report, published, each) for each in published.figures)
+        writer.writerows(fields(_published(report, published, each)) for each in published.figures)
     return text.getvalue()
 
 

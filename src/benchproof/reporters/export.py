@@ -7,7 +7,7 @@ say it, and is left out where it cannot: it never becomes a 0.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from benchproof.analysis.matrix import Cell, Report, Row
@@ -15,6 +15,20 @@ from benchproof.reporters import layout
 
 _NS_PER_S = 1e9
 _SHORTEST_S, _LONGEST_S = 1e-30, 1e30
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+    "'",
+)  # as some programs read it
 
 
 class Number(NamedTuple):
@@ -117,3 +131,16 @@ def as_json(document: object) -> str:
     """A document in ASCII that cannot end a script element of a page it is put into."""
     text = json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026") + "\n"
+
+
+def no_formula(text: str) -> str:
+    """A text that a spreadsheet takes as text: an apostrophe in front of one that it would run.
+
+    One that begins with an apostrophe gets another, so that taking one away gives every text back.
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def fields(values: Iterable[object]) -> list[object]:
+    """A line of CSV that no spreadsheet runs."""
+    return [no_formula(value) if isinstance(value, str) else value for value in values]

@@ -7,6 +7,7 @@ import io
 
 from benchproof.analysis.matrix import Report
 from benchproof.analysis.scaling import Step
+from benchproof.reporters.export import fields
 
 _HEAD = (
     *("run_id", "system", "workload", "metric", "unit", "width", "label", "status", "n", "median"),
@@ -24,7 +25,8 @@ def render(report: Report) -> str:
         law = (row.law.sigma, row.law.kappa, row.law.peak) if row.law else (None, None, None)
         for step in row.steps:
             whose = (report.run_id, row.system, row.workload, row.metric, row.unit)
-            writer.writerow((*whose, *_measured(step), *_claimed(step), row.status, row.cpu_set, *law))
+            line = (*whose, *_measured(step), *_claimed(step), row.status, row.cpu_set, *law)
+            writer.writerow(fields(line))
     return text.getvalue()
 
 

@@ -174,6 +174,16 @@ class Bundle:
 
 def load(path: Path) -> Run:
     """Read a run back. Raises StoreError if it is none or is damaged; a torn last line is left out."""
+    run = _outline(path)
+    try:
+        results, warmups = (tuple(result for result, _ in read_lines(path / name)) for name in (RESULTS, WARMUPS))
+        smokes = tuple(result for result, _ in read_lines(path / SMOKES)) if (path / SMOKES).exists() else ()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return msgspec.structs.replace(run, results=results, warmups=warmups, smokes=smokes)
+
+
+def _outline(path: Path) -> Run:
     if not path.is_dir():
         raise StoreError(f"no run at '{path}'; `benchproof list runs` shows what there is")
     for name in (MANIFEST, ENVELOPE, *_LINES, REPORT):  # a pipe would be waited for without end
@@ -182,40 +192,54 @@ def load(path: Path) -> Run:
     try:
         manifest = msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
         envelopes = msgspec.json.decode((path / ENVELOPE).read_bytes(), type=_Envelopes)
-        results, warmups = (tuple(result for result, _ in read_lines(path / name)) for name in (RESULTS, WARMUPS))
-        smokes = tuple(result for result, _ in read_lines(path / SMOKES)) if (path / SMOKES).exists() else ()
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"'{path}' is no run, or one that was ended before its first invocation: {error.filename} is missing"
-        ) from error
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"'{path}' is damaged: {error}") from error
+        raise _unreadable(path, error) from error
     _refuse_missing_envelopes(path, envelopes)
     return Run(
         path=path,
         manifest=manifest,
         envelopes=envelopes.envelopes,
         target_envelopes=envelopes.targets,
-        results=results,
-        warmups=warmups,
-        smokes=smokes,
+        results=(),
+        warmups=(),
     )
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    if isinstance(error, FileNotFoundError):
+        begun = f"'{path}' is no run, or one that was ended before its first invocation"
+        return StoreError(f"{begun}: {error.filename} is missing")
+    return StoreError(f"'{path}' is damaged: {error}")
 
 
 def load_sealed(path: Path) -> Run:
     """A run that is what its manifest says: what a decision may be made from. Raises StoreError for any other."""
     run = load(path)
-    if run.manifest.format != FORMAT:
-        raise StoreError(f"'{path}': expected format {FORMAT}, found {run.manifest.format}")
-    if encoded(run.manifest) != (path / MANIFEST).read_bytes() or seal_of(run.manifest) != run.manifest.seal:
+    _refuse_unsealed(path, run.manifest)
+    return run
+
+
+def outline_sealed(path: Path) -> Run:
+    """As `load_sealed`, without the results: for who reads them line by line, however many there are."""
+    run = _outline(path)
+    try:
+        _refuse_unsealed(path, run.manifest)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return run
+
+
+def _refuse_unsealed(path: Path, manifest: Manifest) -> None:
+    if manifest.format != FORMAT:
+        raise StoreError(f"'{path}': expected format {FORMAT}, found {manifest.format}")
+    if encoded(manifest) != (path / MANIFEST).read_bytes() or seal_of(manifest) != manifest.seal:
         raise StoreError(f"'{path}' is damaged: {MANIFEST} is not as it was sealed")
-    if run.manifest.state == "complete":
-        for name in {*grown(path), *run.manifest.files.keys() & {SMOKES}, ENVELOPE}:
-            if not (path / name).exists() or run.manifest.files.get(name) != _sha256(path / name):
+    if manifest.state == "complete":
+        for name in {*grown(path), *manifest.files.keys() & {SMOKES}, ENVELOPE}:
+            if not (path / name).exists() or manifest.files.get(name) != _sha256(path / name):
                 raise StoreError(f"'{path}' is damaged: {name} is not the file that was sealed")
     elif not all(fits for name in grown(path) for _, fits in read_lines(path / name)):
         raise StoreError(f"'{path}' is damaged: a line of its results is not as it was recorded")
-    return run
 
 
 def grown(path: Path) -> tuple[str, ...]:
