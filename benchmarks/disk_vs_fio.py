@@ -1,8 +1,9 @@
 """Does disk.* say what fio says of the same job in the same folder?
 
 Both get the same file size, block size, O_DIRECT or not, and one fsync at the end; fio's psync engine makes the calls
-that we make. What differs was taken away: fio lays its file out beforehand for reads and random writes, as we do, and
-may not preallocate a new one, and has no holes where it is written at random; its buffers are random once, ours carry a stamp a page, and neither is on our clock.
+that we make, its io_uring engine those of a queue. What differed was taken away: fio lays its file out beforehand for
+reads and random writes, as we do, and may not preallocate a new one, nor have holes where it writes at random; its
+buffers are random once, ours carry a stamp a page, and neither is on our clock.
 fio's rate is bytes by its runtime, which it rounds to milliseconds: so the amount is not tiny.
 
 fio checks nothing of what it reads or writes here; we check every byte, between the calls.
