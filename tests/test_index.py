@@ -233,7 +233,7 @@ def test_an_index_of_another_schema_says_rebuild_and_is_rebuilt(home, url):
     opened = database.Database(database.address(home, url))
     with contextlib.closing(opened), opened.writing() as connection:
         connection.execute(database.META.update().values(text="0"))
-    with pytest.raises(StoreError, match="schema 0, this benchproof needs 1; `benchproof index rebuild`"):
+    with pytest.raises(StoreError, match="schema 0, this benchproof needs 2; `benchproof index rebuild`"):
         updated(home, url)
     with Index(home, url) as index:
         assert index.rebuild().added == 1

@@ -13,13 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Integer, MetaData, String, Table, event
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    event,
+)
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from benchproof.errors import StoreError, UsageError
 
-SCHEMA = "1"  # of the tables below; another one in a database means: rebuild
+SCHEMA = "2"  # of the tables below; another one in a database means: rebuild
 FILE = "index.sqlite"
 _PREFIX = "benchproof_"  # of our tables, in a database that may hold others
 _WRITES = "benchproof_writes"
@@ -43,11 +55,17 @@ RUNS = Table(
     Column("home", String, nullable=False, index=True),
     Column("folder", String, nullable=False),
     Column("signature", String, nullable=False),  # of the files as they were read
-    Column("at", String, nullable=False),  # UTC
+    Column("at", String, nullable=False, index=True),  # UTC
+    Column("branch", String, nullable=False, index=True),  # the label; empty where nobody said
     Column("state", String, nullable=False),
     Column("version", String, nullable=False),
     Column("verified", Boolean, nullable=False),  # has a value that an oracle of ours agreed with
     Column("labels", String, nullable=False),
+    Column("targets", String, nullable=False),  # a list as JSON
+    Column("passed", Integer, nullable=False),  # questions with an answer
+    Column("asked", Integer, nullable=False),
+    Column("statuses", String, nullable=False),  # of its questions, each once, a blank on both sides
+    Column("gates", String, nullable=False),  # the worst verdict; empty without gates
 )
 REFUSED = Table(
     f"{_PREFIX}refused",
@@ -95,6 +113,39 @@ POINTS = Table(
     Column("spread", Double),
     Column("verified", Boolean, nullable=False),
     sqlite_with_rowid=False,  # the points of a series lie together
+)
+CASES = Table(
+    f"{_PREFIX}case",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("benchmark", String, nullable=False),
+    Column("target", String, nullable=False),
+    UniqueConstraint("benchmark", "target"),
+)
+ANSWERS = Table(
+    f"{_PREFIX}answer",
+    TABLES,
+    # no foreign keys, as above; the newest of a case is the last of its rows
+    Column("question", Integer, primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, primary_key=True, autoincrement=False),  # since 1970
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("passed", Integer, nullable=False),  # of the questions of the benchmark: it may have several parameters
+    Column("asked", Integer, nullable=False),
+    Column("status", String, nullable=False),  # the worst
+    Column("reason", String, nullable=False),  # of that; empty if it passed
+    sqlite_with_rowid=False,
+)
+GATES = Table(
+    f"{_PREFIX}gate",
+    TABLES,
+    Column("run", Integer, ForeignKey(RUNS.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True),  # in the order of the report
+    Column("name", String, nullable=False),  # the key of the policy
+    Column("benchmark", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("parameters", String, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("reason", String, nullable=False),
 )
 
 

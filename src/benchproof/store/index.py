@@ -21,9 +21,21 @@ from sqlalchemy.engine import Connection
 
 from benchproof.errors import BenchproofError, StoreError, one_line
 from benchproof.model import Better, Clock, Frozen, Unit
-from benchproof.store import epochs, points
+from benchproof.store import epochs, points, told, verdicts
 from benchproof.store.bundle import ENVELOPE, MANIFEST, RESULTS, WARMUPS, Run
-from benchproof.store.database import ENVIRONMENTS, POINTS, REFUSED, RUNS, SERIES, SYSTEMS, Database, address, insert
+from benchproof.store.database import (
+    ANSWERS,
+    ENVIRONMENTS,
+    GATES,
+    POINTS,
+    REFUSED,
+    RUNS,
+    SERIES,
+    SYSTEMS,
+    Database,
+    address,
+    insert,
+)
 from benchproof.store.newest import Newest, newest
 from benchproof.store.points import Value
 
@@ -133,8 +145,8 @@ class Index:
         if runs or refused:
             with self._database.writing() as connection:
                 for numbers in _chunks([row.id for row in runs]):
-                    for table, column in ((POINTS, POINTS.c.run), (SYSTEMS, SYSTEMS.c.run), (RUNS, RUNS.c.id)):
-                        connection.execute(table.delete().where(column.in_(numbers)))
+                    for column in (POINTS.c.run, SYSTEMS.c.run, ANSWERS.c.run, GATES.c.run, RUNS.c.id):
+                        connection.execute(column.table.delete().where(column.in_(numbers)))
                 self._accept(connection, [row.folder for row in refused])
         return len(runs)
 
@@ -159,7 +171,8 @@ class Index:
         path = self._runs / folder
         try:
             run = points.read(path)
-            values, at = list(points.of_run(run)), points.time_of(run)
+            cases, at = list(points.cases(run)), points.time_of(run)
+            values, answers, gates = list(points.values(cases)), list(points.answers(cases)), verdicts.of_run(run)
         except (BenchproofError, OSError) as error:
             where = "" if folder in str(error) else f"'{path}': "
             self._refuse(folder, signature, f"{where}{error}")
@@ -173,7 +186,13 @@ class Index:
             "state": run.manifest.state,
             "version": run.manifest.benchproof,
             "verified": any(value.verified for value in values),
+            "branch": one_line(run.manifest.labels.get("branch", "")),
             "labels": texts(run.manifest.labels),
+            "targets": msgspec.json.encode(list(dict.fromkeys(each.target for each in answers))).decode(),
+            "passed": sum(each.passed for each in answers),
+            "asked": sum(each.asked for each in answers),
+            "statuses": f" {' '.join(sorted({each.status for each in cases}))} ",
+            "gates": verdicts.worst(gates),
         }
         with self._database.writing() as connection:
             same = sql.select(RUNS.c.home, RUNS.c.folder).where(RUNS.c.run_id == run.manifest.run_id)
@@ -183,6 +202,7 @@ class Index:
                 _insert_systems(connection, run, number)
                 self._series.of(self._database.made(connection))
                 new = _insert_points(connection, run, values, number, self._series.numbers)
+                told.insert(connection, number, at, answers, gates)
         if other is None:
             self._series.numbers |= new  # only what is committed is remembered
         if other is not None and tuple(other) != (self._home, folder):  # else another process was quicker

@@ -1,4 +1,4 @@
-"""From a run on disk to what the index keeps of it: one value for each metric of each case, if there is one.
+"""From a run on disk to what the index keeps of it: one value for each metric of each case, or why there is none.
 
 A folder that is not what its manifest says is refused here: the index knows only runs that could be shown to anyone.
 """
@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchproof.analysis import invocations, stats
-from benchproof.errors import StoreError
+from benchproof.errors import StoreError, one_line
 from benchproof.model import Better, Clock, Failed, Frozen, Measurement, Passed, Result, Unit, Unverified
 from benchproof.store import bundle
 from benchproof.store.bundle import Run
 
 Case = tuple[str, str, str]  # target, benchmark, parameters as JSON
+
+_WORST_FIRST = ("failed", "invalid", "unsupported", "unverified", "passed")
+_MOST_OF_A_REASON = 300  # characters; all of it is in the run
 
 
 class Value(Frozen, frozen=True, kw_only=True):
@@ -50,24 +53,67 @@ def _refuse_unprintable(names: Iterable[str]) -> None:
             raise StoreError(f"expected a name in printable characters, found {name[:60]!a}")
 
 
-def of_run(run: Run) -> Iterator[Value]:
-    """Every value; none of a case in which any answer was wrong, in the warm-up block too."""
-    for (target, benchmark, parameters), results in _cases(run):
-        status = invocations.status(results)
-        if status in {"passed", "unverified"}:
-            yield from _of_case(target, benchmark, parameters, results, verified=status == "passed")
+class Ended(Frozen, frozen=True):
+    """One question that one target was asked in a run: how it ended, with what."""
+
+    target: str
+    benchmark: str
+    parameters: str  # as JSON, keys in order
+    status: str
+    results: Sequence[Result]
+
+
+class Answer(Frozen, frozen=True, kw_only=True):
+    """What became of one benchmark on one target in a run: of so many questions, so many passed."""
+
+    target: str
+    benchmark: str
+    passed: int
+    asked: int
+    status: str  # the worst
+    reason: str  # of that
+
+
+def cases(run: Run) -> Iterator[Ended]:
+    """Every question; a wrong answer in the warm-up block counts, too."""
+    wrong = [each for each in run.warmups if isinstance(each.outcome, Failed)]
+    for (benchmark, parameters), by_target in invocations.last_tries((*run.results, *wrong)).items():
+        for target, results in by_target.items():
+            yield Ended(target, benchmark, parameters, invocations.status(results), results)
 
 
 def statuses(run: Run) -> dict[Case, str]:
     """How each case ended, those without a value too."""
-    return {case: invocations.status(results) for case, results in _cases(run)}
+    return {(each.target, each.benchmark, each.parameters): each.status for each in cases(run)}
 
 
-def _cases(run: Run) -> Iterator[tuple[Case, Sequence[Result]]]:
-    wrong = [each for each in run.warmups if isinstance(each.outcome, Failed)]
-    for (benchmark, parameters), by_target in invocations.last_tries((*run.results, *wrong)).items():
-        for target, results in by_target.items():
-            yield (target, benchmark, parameters), results
+def values(found: Iterable[Ended]) -> Iterator[Value]:
+    """Every value; none of a case in which any answer was wrong."""
+    for case in found:
+        if case.status in {"passed", "unverified"}:
+            verified = case.status == "passed"
+            yield from _of_case(case.target, case.benchmark, case.parameters, case.results, verified=verified)
+
+
+def answers(found: Iterable[Ended]) -> Iterator[Answer]:
+    """One for each benchmark on each target."""
+    groups: dict[tuple[str, str], list[Ended]] = {}
+    for case in found:
+        groups.setdefault((case.benchmark, case.target), []).append(case)
+    for (benchmark, target), some in groups.items():
+        worst = min(some, key=lambda case: _WORST_FIRST.index(case.status))
+        yield Answer(
+            target=target,
+            benchmark=benchmark,
+            passed=sum(case.status == "passed" for case in some),
+            asked=len(some),
+            status=worst.status,
+            reason="" if worst.status == "passed" else _short("; ".join(invocations.notes(worst.results))),
+        )
+
+
+def _short(words: str) -> str:
+    return one_line(words).replace("\0", "?")[:_MOST_OF_A_REASON]
 
 
 def _of_case(
