@@ -40,7 +40,7 @@ ROWS = (
     ("plan", "foreign"),
     ("report", "history"),
     ("baselines", "releases", "exports", "monitoring", "scrape"),
-    ("results_page", "telemetry"),
+    ("badges", "results_page", "telemetry"),
     ("runner", "verify", "doctor", "explain", "gating", "importing", "sandboxd"),
     ("calibration",),
     ("web",),

@@ -22,6 +22,7 @@ _VERBS = {
     "calibrate": "what this machine's noise does to a verdict: false alarms, floors, detectable effects",
     "report": "show a run again, in another format",
     "publish": "a run's figures as files for committing, and the results page of all releases",
+    "badge": "a picture for each gate of a run, and for its coverage",
     "export": "everything in the store as CSV or Parquet, for other programs",
     "gate": "may this ship? a run against a policy, or the gates of its plan",
     "metrics": "the newest verified figures for a monitoring system",
