@@ -15,8 +15,8 @@ from benchproof.analysis.invocations import injected
 from benchproof.reporters.terminal import escape
 
 _FOUND = tuple(f"found {name}" for name in POWERS)
-_HEAD = ("target", "metric", "false alarms", "floor", "apart", *_FOUND, "caught")
-_LEGEND = (
+HEAD = ("target", "metric", "false alarms", "floor", "apart", *_FOUND, "caught")
+LEGEND = (
     "False alarms: windows in which equal copies were called faster or slower, with the 95 % interval; in brackets "
     "those whose interval merely did not hold 1. Floor: 95 % of comparisons of equal things differ by less. "
     "Apart: the most that one copy differed from itself later in the study, as runs made apart would. "
@@ -36,17 +36,22 @@ def render(calibrations: Sequence[Calibration], *, width: int = 132, color: bool
     text = io.StringIO()
     console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
     table = Table(title="equal things, measured", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in _HEAD:
+    for name in HEAD:
         names = name in {"target", "metric"}
         table.add_column(name, justify="left" if names else "right", no_wrap=names)
     for each in calibrations:
         for study in each.studies:
-            table.add_row(*map(escape, (each.target, study.metric, *_cells(study))))
+            table.add_row(*map(escape, texts(each, study)))
     console.print(table)
-    console.print(_LEGEND, style="dim")
-    for line in _below(calibrations):
+    console.print(LEGEND, style="dim")
+    for line in below(calibrations):
         console.print(escape(line), style="yellow")
     return text.getvalue()
+
+
+def texts(calibration: Calibration, study: Study) -> tuple[str, ...]:
+    """One line of the table, its fields as in `HEAD`."""
+    return calibration.target, study.metric, *_cells(study)
 
 
 def _cells(study: Study) -> Iterator[str]:
@@ -78,7 +83,8 @@ def _power(power: Power) -> str:
     return f"{amount}{seen}: {power.caught.events}/{power.caught.of}{predicted}"
 
 
-def _below(calibrations: Sequence[Calibration]) -> Iterator[str]:
+def below(calibrations: Sequence[Calibration]) -> Iterator[str]:
+    """What stands beneath the table: the windows, what is absent and why, troubles."""
     for each in calibrations:
         windows = sorted({(study.blocks, study.margin) for study in each.studies})
         if windows:

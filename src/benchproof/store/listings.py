@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import msgspec
 import sqlalchemy as sql
 
+from benchproof.errors import UsageError
 from benchproof.model import Frozen
-from benchproof.store.database import RUNS
-from benchproof.store.index import Index, Known, texts
+from benchproof.store.database import ANSWERS, CASES, RUNS
+from benchproof.store.index import Index, Known
 
+STATES = ("complete", "running")
+STATUSES = ("failed", "invalid", "unsupported", "unverified")  # of a question that has no verified answer
+GATES = ("met", "not met", "undecided", "review")
 _ESCAPE = "\\"
+_EARLIEST, _LATEST = "0000-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
+_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6}Z?)?)?)?)?)?)?", re.ASCII)
+_NAMES = msgspec.json.Decoder(tuple[str, ...])
 
 
 class Wanted(Frozen, frozen=True, kw_only=True):
-    """Which runs; what is empty does not matter."""
+    """Which runs; what is empty does not matter. Raises UsageError for a time that is none."""
 
-    text: str = ""  # somewhere in the id or the labels
+    text: str = ""  # somewhere in the id, the labels or the targets
+    benchmark: str = ""  # that was asked
+    target: str = ""
     branch: str = ""
+    status: str = ""  # of STATES, or of STATUSES: some question ended so
+    gate: str = ""  # the worst verdict of its gates
     since: str = ""  # the beginning of a time: 2026, 2026-11, 2026-11-20T22
     until: str = ""  # the same, itself included
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            if (given := getattr(self, name)) and not _TIME.fullmatch(given):
+                raise UsageError(f"{name}: expected the beginning of a time such as 2026-11-20, found '{given[:40]}'")
+
+    def query(self) -> dict[str, str]:
+        """As it is in a URL."""
+        return {"q" if name == "text" else name: getattr(self, name) for name in self.__struct_fields__}
+
+
+class Line(Frozen, frozen=True, kw_only=True):
+    """A run as a list shows it."""
+
+    run: Known
+    targets: tuple[str, ...]
+    passed: int  # of the questions that were asked so far
+    asked: int
+    troubles: tuple[str, ...]  # statuses without a verified answer
+    gates: str  # the worst verdict; empty without gates
 
 
 class Listing(Frozen, frozen=True):
     """One page of runs, the newest first."""
 
-    runs: tuple[Known, ...]
+    lines: tuple[Line, ...]
     total: int  # on all pages
 
 
@@ -35,8 +68,7 @@ def runs(index: Index, wanted: Wanted, *, skip: int, most: int) -> Listing:
     page = sql.select(RUNS).where(*where).order_by(RUNS.c.at.desc(), RUNS.c.run_id.desc()).offset(skip).limit(most)
     with index.reading() as connection:
         total = connection.execute(sql.select(sql.func.count()).select_from(RUNS).where(*where)).scalar_one()
-        found = tuple(index.known(row) for row in connection.execute(page))
-    return Listing(found, total)
+        return Listing(tuple(_line(index, row) for row in connection.execute(page)), total)
 
 
 def run(index: Index, run_id: str) -> Known | None:
@@ -46,17 +78,53 @@ def run(index: Index, run_id: str) -> Known | None:
     return index.known(row) if row else None
 
 
+def _line(index: Index, row: sql.Row[Any]) -> Line:
+    statuses = row.statuses.split()
+    return Line(
+        run=index.known(row),
+        targets=_NAMES.decode(row.targets),
+        passed=row.passed,
+        asked=row.asked,
+        troubles=tuple(each for each in STATUSES if each in statuses),
+        gates=row.gates,
+    )
+
+
 def _conditions(wanted: Wanted) -> list[sql.ColumnElement[bool]]:
     found = []
     if wanted.text:
-        found.append(sql.or_(_holds(RUNS.c.run_id, wanted.text), _holds(RUNS.c.labels, wanted.text)))
+        found.append(
+            sql.or_(*(_holds(column, wanted.text) for column in (RUNS.c.run_id, RUNS.c.labels, RUNS.c.targets)))
+        )
+    if wanted.benchmark:
+        found.append(RUNS.c.id.in_(_asked(wanted)))
+    elif wanted.target:
+        found.append(RUNS.c.targets.contains(_written(wanted.target), autoescape=True, escape=_ESCAPE))
     if wanted.branch:
-        found.append(_holds(RUNS.c.labels, texts({"branch": wanted.branch})[1:-1]))
+        found.append(RUNS.c.branch == wanted.branch)
+    if wanted.status in STATES:
+        found.append(RUNS.c.state == wanted.status)
+    elif wanted.status:
+        found.append(RUNS.c.statuses.contains(f" {wanted.status} "))
+    if wanted.gate:
+        found.append(RUNS.c.gates == wanted.gate)
     if wanted.since:
-        found.append(RUNS.c.at >= wanted.since)
+        found.append(RUNS.c.at >= wanted.since + _EARLIEST[len(wanted.since) :])
     if wanted.until:
-        found.append(RUNS.c.at < wanted.until + "~")  # behind everything that begins so
+        found.append(RUNS.c.at <= wanted.until + _LATEST[len(wanted.until) :])
     return found
+
+
+def _asked(wanted: Wanted) -> sql.Select[tuple[int]]:
+    """Runs in which that benchmark was asked, of that target if one is named."""
+    cases = sql.select(CASES.c.id).where(CASES.c.benchmark == wanted.benchmark)
+    if wanted.target:
+        cases = cases.where(CASES.c.target == wanted.target)
+    return sql.select(ANSWERS.c.run).where(ANSWERS.c.question.in_(cases))
+
+
+def _written(name: str) -> str:
+    return msgspec.json.encode(name).decode()
 
 
 def _holds(column: sql.Column[Any], text: str) -> sql.ColumnElement[bool]:

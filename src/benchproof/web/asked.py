@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from starlette.requests import Request
 
@@ -37,3 +38,16 @@ def number(request: Request, key: str, *, most: int = 1 << 31) -> int:
     if not (found.isascii() and found.isdecimal() and len(found) <= 10 and 1 <= int(found) <= most):
         raise UsageError(f"{key}: expected a number from 1 to {most}, found '{found}'")
     return int(found)
+
+
+class Pager(NamedTuple):
+    """Which page of a list this is."""
+
+    number: int
+    most: int  # on one page
+    total: int
+
+    @property
+    def pages(self) -> int:
+        """At least one, be it empty."""
+        return max(1, -(-self.total // self.most))

@@ -9,16 +9,31 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import jinja2
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from benchproof import __version__, history
+from benchproof.markup import Markup as Drawn
+from benchproof.markup import visible
 from benchproof.store.index import Index
 from benchproof.web import names
 from benchproof.web.reading import Reading
 
 REFRESH_S = 2.0  # between two looks for new runs, as long as anyone asks
 _PATIENCE_S = 0.25  # how long a page waits for such a look; what it finds later is on the next page
-_NAVIGATION: dict[str, tuple[str, ...]] = {"Runs": ()}  # what is in the head of every page -> where it leads
+_NAVIGATION: dict[str, tuple[str, ...]] = {
+    "Runs": (),
+    "Gates": ("gates",),
+    "Floors": ("floors",),
+    "Coverage": ("coverage",),
+}  # what is in the head of every page -> where it leads
+
+
+def _seen(found: object) -> object:
+    """What a template puts into a page: characters that nobody sees become those that say so, charts stay charts."""
+    if isinstance(found, Drawn):
+        return Markup(found)  # noqa: S704 - every text in it was escaped when it was drawn
+    return visible(found) if isinstance(found, str) and not isinstance(found, Markup) else found
 
 
 def _silent(_line: str) -> None:
@@ -40,6 +55,7 @@ class Site:
             loader=jinja2.PackageLoader("benchproof.web"),
             autoescape=jinja2.select_autoescape(default=True, default_for_string=True),
             undefined=jinja2.StrictUndefined,
+            finalize=_seen,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -81,11 +97,11 @@ class Site:
         finally:
             self._looked_s = time.monotonic()
 
-    def link(self, *parts: str, **query: object) -> str:
+    def link(self, *parts: str, **query: object) -> Markup:
         """The URL of a page; empty answers are left out of it."""
         path = "/".join(names.part(each) for each in parts)
         words = urlencode({key: str(text) for key, text in query.items() if text not in {"", None}})
-        return f"{self.base_path}/{path}" + (f"?{words}" if words else "")
+        return escape(f"{self.base_path}/{path}" + (f"?{words}" if words else ""))
 
     def asset(self, name: str) -> str:
         """The URL of a file that comes with the program, another one with another version."""

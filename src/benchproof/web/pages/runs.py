@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from benchproof.store import listings
 from benchproof.store.listings import Wanted
-from benchproof.web import asked
+from benchproof.web import asked, sheets
 from benchproof.web.site import Site
 
 _MOST = 50
@@ -17,11 +17,19 @@ def page(site: Site, request: Request) -> Response:
     """One page of them."""
     wanted = Wanted(
         text=asked.text(request, "q"),
-        branch=asked.text(request, "branch"),
-        since=asked.text(request, "since"),
-        until=asked.text(request, "until"),
+        **{name: asked.text(request, name) for name in ("benchmark", "target", "branch", "since", "until")},
+        status=asked.word(request, "status", (*listings.STATES, *listings.STATUSES)),
+        gate=asked.word(request, "gate", listings.GATES),
     )
     number = asked.number(request, "page", most=1 << 20)
     found = listings.runs(site.index, wanted, skip=(number - 1) * _MOST, most=_MOST)
-    pages = max(1, -(-found.total // _MOST))
-    return site.page("runs.html", wanted=wanted, found=found, number=number, pages=pages, problems=site.problems)
+    return site.page(
+        "runs.html",
+        wanted=wanted,
+        statuses=(*listings.STATES, *listings.STATUSES),
+        verdicts=listings.GATES,
+        lines=found.lines,
+        pager=asked.Pager(number, _MOST, found.total),
+        marks=sheets.MARKS,
+        problems=site.problems,
+    )
