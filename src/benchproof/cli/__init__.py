@@ -30,6 +30,8 @@ _VERBS = {
     "serve": "runs, comparisons, trends and gates as pages for a browser",
     "index": "the database behind trends and baselines: bring it up to date, make it anew",
     "import": "keep another tool's results as a run",
+    "upload": "send a run to a dashboard, which verifies it on arrival",
+    "token": "who may send runs to the dashboard of this home, or read them there",
     "list": "targets, benchmarks, plans, runs",
 }
 
