@@ -28,8 +28,9 @@ from benchproof import report
 from benchproof.errors import StoreError, UsageError
 from benchproof.store import bundle, packed
 from benchproof.web import arrival, sending
+from benchproof.web.headers import UPLOAD as PATH
 from benchproof.web.tokens import Tokens
-from benchproof.web.uploads import PATH, Limits, Uploads
+from benchproof.web.uploads import Limits, Uploads
 from test_bundle import complete, killed
 from websites import ask, packed_run, serving
 

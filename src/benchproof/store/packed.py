@@ -28,7 +28,7 @@ _MEMBER = re.compile(r"(?:(?:logs|objects)/)?\w[\w.-]{0,199}", re.ASCII)
 class Room(Frozen, frozen=True, kw_only=True):
     """How much of everything a packed run may have."""
 
-    packed_bytes: int = 256 << 20
+    packed_bytes: int = 64 << 20
     unpacked_bytes: int = 1 << 30
     files: int = 20_000
 

@@ -21,15 +21,26 @@ from starlette.staticfiles import StaticFiles
 
 from benchproof.errors import BenchproofError, StoreError, UsageError
 from benchproof.web.asked import Missing
+from benchproof.web.headers import UPLOAD
 from benchproof.web.pages import PAGES
 from benchproof.web.site import Site
+from benchproof.web.tokens import Tokens
+from benchproof.web.uploads import USUAL, Limits, Uploads
 
 _STATUS: dict[type[BenchproofError], int] = {Missing: 404, UsageError: 400, StoreError: 503}
 
 
-def create(home: Path, *, index: str | None, base_path: str = "") -> Starlette:
+def create(
+    home: Path,
+    *,
+    index: str | None,
+    uploads: Tokens | None = None,
+    limits: Limits = USUAL,
+    base_path: str = "",
+) -> Starlette:
     """The application over the runs in `home`. `base_path`: where a proxy puts it, such as `/bench`.
 
+    `uploads`: who may send runs; None: nobody. It is to be served behind `headers.Guarded`.
     Its `state.site` is what pages share. Raises UsageError where there are no runs or a library is missing.
     """
     site = Site(home, index=index, base_path=base_path.rstrip("/"))
@@ -40,6 +51,9 @@ def create(home: Path, *, index: str | None, base_path: str = "") -> Starlette:
         site.close()
 
     routes = _routes(site)
+    if uploads is not None:
+        taken = Uploads(home, uploads, arrived=site.refresh, base_path=site.base_path, limits=limits)
+        routes.append(Route(UPLOAD, taken.endpoint, methods=["GET", "POST"]))
     if site.base_path:  # proxies differ in whether they take the prefix off
         routes = [Mount(site.base_path, routes=routes), *routes]
     app = Starlette(routes=routes, lifespan=lifespan)

@@ -27,7 +27,6 @@ from benchproof.verify import Verdict
 from benchproof.web import arrival
 from benchproof.web.tokens import Token, Tokens
 
-PATH = "/api/upload"
 _LOG = logging.getLogger(__name__)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -43,7 +42,8 @@ class Limits(Frozen, frozen=True, kw_only=True):
     spare_bytes: int = 1 << 30  # of the disk, which an upload leaves free whatever it needs
 
 
-_LIMITS = Limits()
+USUAL = Limits()
+_UNPACKED_AT_MOST = 16  # times the packed size; a usual run has 4 to 5
 
 
 class Answer(Frozen, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class Uploads:
         *,
         arrived: Callable[[], object],
         base_path: str = "",
-        limits: Limits = _LIMITS,
+        limits: Limits = USUAL,
     ) -> None:
         self._home = home
         self._tokens = tokens
@@ -211,6 +211,13 @@ class Uploads:
             self._arrived()
         except StoreError as error:
             _LOG.warning("the index could not be brought up to date: %s", error)
+
+
+def limits(packed_bytes: float) -> Limits:
+    """The usual ones, for packed runs of that size."""
+    size_bytes = int(packed_bytes)
+    room = Room(packed_bytes=size_bytes, unpacked_bytes=_UNPACKED_AT_MOST * size_bytes)
+    return msgspec.structs.replace(USUAL, room=room)
 
 
 def _too_large(most: int) -> _Refused:
