@@ -27,7 +27,7 @@ _LASTS = re.compile(r"(\d{1,5})\s*([dh])", re.ASCII)
 
 @click.group("token", epilog=_EPILOG)
 def command() -> None:
-    """Who may send runs to `benchproof serve` of this home, or read them there."""
+    """Who may send runs to `benchproof serve` of this home, or read them there. Each of these takes --json."""
 
 
 @command.command("create")
