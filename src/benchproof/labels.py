@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _LONGEST = 200
 _GIT_TIMEOUT_S = 10.0
 # nothing is written, and no program that the folder's configuration names is started
-_GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
+GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
 _CI = {
     "commit": ("GITHUB_SHA", "CI_COMMIT_SHA"),
     "branch": ("GITHUB_HEAD_REF", "CI_COMMIT_BRANCH", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"),
@@ -79,7 +79,7 @@ def from_git(folder: Path) -> dict[str, str]:
 
 def _git(folder: Path, *words: str) -> list[str] | None:
     """The lines that git prints; None where it is missing, fails or takes too long: labels are worth no failed run."""
-    command = [*_GIT, "-C", str(folder), *words]
+    command = [*GIT, "-C", str(folder), *words]
     try:
         done = subprocess.run(
             command, capture_output=True, check=True, timeout=_GIT_TIMEOUT_S, stdin=subprocess.DEVNULL

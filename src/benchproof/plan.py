@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from benchproof import matrices, references
+from benchproof import matrices, references, reruns
 from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
 from benchproof.analysis.invocations import INJECTIONS, Question, question
@@ -182,7 +182,8 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
 
     The files that a plan names must be there, but not those of one that was `recorded` with a run.
     """
-    refuse_unknown(document, ["targets", "suites", "run", "gates", "external", "smokes"], where)
+    refuse_unknown(document, ["targets", "suites", "run", "gates", "external", "smokes", reruns.KEY], where)
+    reruns.rules_of(document, where)
     targets, grouped = matrices.expanded(table_of(document, "targets", where), where)
     targets = references.resolved(targets, where)
     suites = table_of(document, "suites", where)
@@ -270,6 +271,7 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         items = asked_of(table_of(document, "suites", "the plan"), benchmarks)
         chosen["suites"] = {"chosen": {"benchmarks": items}}
         chosen["external"] = of_benchmarks(table_of(document, "external", "the plan"))
+        chosen.pop(reruns.KEY, None)  # they speak of suites that are not there any more
     if "gates" in document:
         gates = table_of(document, "gates", "the plan")
         names = names_of(items)

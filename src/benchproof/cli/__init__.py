@@ -26,6 +26,8 @@ _VERBS = {
     "export": "everything in the store as CSV or Parquet, for other programs",
     "gate": "may this ship? a run against a policy, or the gates of its plan",
     "metrics": "the newest verified figures for a monitoring system",
+    "ci": "base and head of a change in turn on one machine: gates, and a summary for the pull request",
+    "bisect": "the commit at which a count of instructions changed",
     "verify": "compute every hash, verdict and figure of a run anew",
     "serve": "runs, comparisons, trends and gates as pages for a browser",
     "index": "the database behind trends and baselines: bring it up to date, make it anew",

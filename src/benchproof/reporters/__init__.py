@@ -15,6 +15,7 @@ FORMATS = Table(
         "summary": "benchproof.reporters.summary:render",
         "breakdown": "benchproof.reporters.breakdown:render",
         "markdown": "benchproof.reporters.markdown:render",
+        "comment": "benchproof.reporters.comment:render",
         "csv": "benchproof.reporters.csv:render",
         "json": "benchproof.reporters.json:render",
         "scaling-csv": "benchproof.reporters.scaling_csv:render",
