@@ -44,7 +44,7 @@ ROWS = (
     ("baselines", "releases", "exports", "monitoring", "scrape"),
     ("badges", "results_page", "telemetry"),
     ("runner", "verify", "doctor", "explain", "gating", "importing", "sandboxd"),
-    ("calibration", "continuous"),
+    ("alerts", "calibration", "continuous"),
     ("web",),
     ("cli",),
     ("__main__",),

@@ -25,6 +25,7 @@ _VERBS = {
     "badge": "a picture for each gate of a run, and for its coverage",
     "export": "everything in the store as CSV or Parquet, for other programs",
     "gate": "may this ship? a run against a policy, or the gates of its plan",
+    "alert": "tell who has to know that something became worse, and when it is good again",
     "metrics": "the newest verified figures for a monitoring system",
     "ci": "base and head of a change in turn on one machine: gates, and a summary for the pull request",
     "bisect": "the commit at which a count of instructions changed",

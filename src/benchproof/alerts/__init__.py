@@ -1,0 +1,1 @@
+"""Who is told when something became worse, and when it is good again."""
