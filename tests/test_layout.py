@@ -41,7 +41,7 @@ ROWS = (
     ("external", "reruns"),
     ("plan", "foreign"),
     ("report", "history"),
-    ("baselines", "releases", "exports", "monitoring", "scrape"),
+    ("baselines", "comparing", "releases", "exports", "monitoring", "scrape"),
     ("badges", "results_page", "telemetry"),
     ("runner", "verify", "doctor", "explain", "gating", "importing", "sandboxd"),
     ("alerts", "calibration", "continuous"),

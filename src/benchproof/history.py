@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,13 @@ def trends(
     branch: str = "",
     delta: float | None = None,
     points: bool = False,
+    among: Collection[tuple[str, str, str]] = (),
 ) -> tuple[Trend, ...]:
-    """Of all series, or of those of a benchmark or metric, a target, a branch. Raises UsageError if there is none."""
-    stored = index.series(what=what, target=target, branch=branch)
+    """Of all series, or of those of a benchmark or metric, a target, a branch. Raises UsageError if there is none.
+
+    `among`: only of these targets, benchmarks and metrics.
+    """
+    stored = index.series(what=what, target=target, branch=branch, among=among)
     if not stored:
         _refuse(index, what=what, target=target, branch=branch)
     try:

@@ -36,17 +36,19 @@ def _row(trend: Trend, trends: Sequence[Trend]) -> tuple[str, ...]:
     newest = trend.newest
     alike = [each for each in trends if (each.target, each.metric) == (trend.target, trend.metric)]
     parameters = f" {trend.parameters}" if len(alike) > 1 else ""
-    return trend.target, one_line(trend.metric + parameters), str(newest.n), _verdict(trend), _expected(newest)
+    return trend.target, one_line(trend.metric + parameters), str(newest.n), verdict(trend), expected(newest)
 
 
-def _verdict(trend: Trend) -> str:
+def verdict(trend: Trend) -> str:
+    """In words, with the reason where there is one."""
     if trend.worsened:
         return "WORSE"
     reason = trend.newest.reason
     return f"{trend.verdict}: {reason}" if reason else trend.verdict
 
 
-def _expected(newest: Stretch) -> str:
+def expected(newest: Stretch) -> str:
+    """Where the next run is expected; empty where nobody can say."""
     if (found := newest.expected) is None:
         return ""
     low, middle, high = (layout.amount(value, newest.unit) for value in (found.low, found.middle, found.high))
@@ -64,10 +66,11 @@ def _below(trend: Trend) -> Iterator[str]:
         if stretch.unverified:
             yield f"{stretch.unverified} of {stretch.n} runs were imported and not verified"
         for change in stretch.changes:
-            yield from _change(change, stretch)
+            yield from change_lines(change, stretch)
 
 
-def _change(change: Change, stretch: Stretch) -> Iterator[str]:
+def change_lines(change: Change, stretch: Stretch) -> Iterator[str]:
+    """What changed, between which runs, and what of the system with it."""
     old, new = (layout.amount(level, stretch.unit) for level in (change.old_level, change.new_level))
     size = "" if change.size is None else f" {change.size:+.1%}"
     yield f"{change.direction}{size}: {old} -> {new}, {change.state}, {change.points} runs since"

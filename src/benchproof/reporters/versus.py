@@ -16,6 +16,8 @@ from benchproof.analysis.versus import Compared, Versus
 from benchproof.reporters import layout
 from benchproof.reporters.terminal import escape
 
+HEAD = ("metric", "unit", "base", "new", "new / base", "verdict", "reason")
+_FIGURES = ("base", "new", "new / base")
 _NARROW = 100  # columns, below which the table has no room
 _STYLES: dict[Verdict, str | None] = {
     "faster": "green",
@@ -48,7 +50,7 @@ def _records(pair: Versus) -> Iterator[str]:
     """For a narrow terminal: a few short lines a metric in place of one long one."""
     yield f"{escape(pair.new)} against {escape(pair.base)}"
     for row in pair.rows:
-        name, unit, base, new, ratio, verdict, reason = (escape(text) for text in _texts(pair, row))
+        name, unit, base, new, ratio, verdict, reason = (escape(text) for text in texts(pair, row))
         yield f"{verdict}: {name}"
         yield f"  {base} -> {new} {unit}"
         yield from (f"  {text}" for text in (ratio, reason) if text)
@@ -57,22 +59,17 @@ def _records(pair: Versus) -> Iterator[str]:
 def _table(pair: Versus) -> Table:
     title = f"{escape(pair.new)} against {escape(pair.base)}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, side in (
-        ("metric", "left"),
-        ("unit", "left"),
-        ("base", "right"),
-        ("new", "right"),
-        ("new / base", "right"),
-    ):
-        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=name != "metric")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("reason")
+    for name in HEAD:
+        table.add_column(
+            name, justify="right" if name in _FIGURES else "left", no_wrap=name not in {"metric", "reason"}
+        )
     for row in pair.rows:
-        table.add_row(*(escape(text) for text in _texts(pair, row)), style=_STYLES[row.comparison.verdict])
+        table.add_row(*(escape(text) for text in texts(pair, row)), style=_STYLES[row.comparison.verdict])
     return table
 
 
-def _texts(pair: Versus, row: Compared) -> tuple[str, ...]:
+def texts(pair: Versus, row: Compared) -> tuple[str, ...]:
+    """One line of the table, its fields as in `HEAD`."""
     divisor, unit = layout.scale(_as_row(row))
     figures = [_figure(cell, divisor, row) for cell in (row.base, row.new)]
     ratio = layout.ratio_text(row.comparison).removeprefix(layout.SIGNS[row.comparison.verdict]).strip()

@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -251,13 +251,20 @@ class Index:
             rows = connection.execute(sql.select(*columns).distinct()).all()
         return {name for row in rows for name in row[:2]}, {row.target for row in rows}
 
-    def series(self, *, what: str = "", target: str = "", branch: str = "") -> tuple[StoredSeries, ...]:
-        """The series of a benchmark or a metric, of complete runs; without a name all of them."""
+    def series(
+        self, *, what: str = "", target: str = "", branch: str = "", among: Collection[tuple[str, str, str]] = ()
+    ) -> tuple[StoredSeries, ...]:
+        """The series of a benchmark or a metric, of complete runs; without a name all of them.
+
+        `among`: only of these targets, benchmarks and metrics.
+        """
         wanted = sql.select(SERIES)
         if what:
             wanted = wanted.where(sql.or_(SERIES.c.benchmark == what, SERIES.c.metric == what))
         if target:
             wanted = wanted.where(SERIES.c.target == target)
+        if among:
+            wanted = wanted.where(sql.tuple_(SERIES.c.target, SERIES.c.benchmark, SERIES.c.metric).in_(list(among)))
         with self._database.explained(), self._database.reading() as connection:
             heads = connection.execute(wanted.order_by(SERIES.c.id)).all()
             runs = {
