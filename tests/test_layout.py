@@ -17,7 +17,7 @@ from benchproof.targets import KINDS
 ROOT = Path(benchproof.__file__).parent
 ROWS = (
     ("errors", "quantities", "model"),
-    ("pinning",),
+    ("letters", "pinning"),
     (
         "beneath",
         "complaints",

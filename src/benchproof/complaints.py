@@ -10,17 +10,17 @@ from collections.abc import Callable
 
 import click
 
+from benchproof import letters
 from benchproof.errors import BenchproofError, one_line
 
 _BROKEN_PIPE_STATUS = 141
+_STDOUT, _STDERR = 1, 2
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 def complained(command: Callable[[], int | None], *, program: str = "benchproof") -> None:
     """Exit as a command does: expected errors are one line on stderr, anything else keeps its traceback."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal that knows few letters shows question marks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    _prepare_streams()
     try:
         sys.exit(command() or 0)
     except BenchproofError as error:
@@ -35,7 +35,11 @@ def complained(command: Callable[[], int | None], *, program: str = "benchproof"
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted", program)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output left
+    except SystemExit:
+        if type(sys.stdout) is click.utils.PacifyFlushWrapper:  # so click says that the reader of our output left
+            sys.exit(_BROKEN_PIPE_STATUS)
+        raise
+    except BrokenPipeError:  # it left while click did not look
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_BROKEN_PIPE_STATUS)
     except OSError as error:
@@ -47,6 +51,18 @@ def complained(command: Callable[[], int | None], *, program: str = "benchproof"
             program,
         )
         sys.exit(1)
+
+
+def _prepare_streams() -> None:
+    """What is written can be written. A stream that is closed is opened: the next file would take its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or open(_STDOUT, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(_STDERR, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            letters.prepare(stream)
 
 
 def _complain(message: str, program: str) -> None:

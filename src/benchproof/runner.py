@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,14 +57,14 @@ Seen = tuple[Outcome, dict[str, str], Noise | None]  # evidence, and the noise a
 class Progress(Protocol):
     """Someone who watches. Called between invocations, never within."""
 
-    def planned(self, targets: Sequence[str]) -> None:
-        """The target of each invocation to come, in order."""
+    def planned(self, invocations: Sequence[tuple[int, str, str]]) -> None:
+        """Block, target and benchmark of each invocation to come, in order."""
 
     def note(self, message: str) -> None:
         """Something that the user wants to know."""
 
-    def done(self, block: int, target: str, benchmark: str) -> None:
-        """One invocation has ended, with all its tries."""
+    def done(self, block: int, target: str, benchmark: str, outcome: Outcome | None) -> None:
+        """One invocation has ended, with all its tries, as this; None: its case is settled, nothing was done."""
 
 
 class Settled(Frozen, frozen=True):
@@ -127,6 +127,7 @@ def resume(run: bundle.Run, plan: Plan, probe: Probe, progress: Progress) -> Ite
         session = Session(plan, bundle.Bundle.resume(run), lab, targets, envelopes, settled, progress)
         session.remember_smokes(run.smokes)
         session.remember((*run.warmups, *run.results))
+        progress.note(f"run {run.manifest.run_id} goes on; {len(run.warmups) + len(run.results)} results are on record")
         with contextlib.closing(session.out):
             yield session
 
@@ -209,10 +210,10 @@ class Session:
                 for case in self.plan.schedule(block)
                 if case.key in cases and not self.is_done(block, case)
             ]
-            self.progress.planned([case.target for _, case in todo])
+            self.progress.planned([(block, case.target, case.name) for block, case in todo])
             for block, case in todo:
-                yield from self.invoke(block, case)
-                self.progress.done(block, case.target, case.name)
+                outcome = yield from self.invoke(block, case)
+                self.progress.done(block, case.target, case.name, outcome)
             start = end
 
     def _open_cases(self, start: int) -> set[CaseKey]:
@@ -239,10 +240,13 @@ class Session:
         key = (block, case.key)
         return key in self.finished or self.tries[key] > self.plan.run.retries
 
-    def invoke(self, block: int, case: Case) -> Iterator[Result]:
-        """One invocation; more of them while they are invalid and tries are left. Every try is recorded."""
+    def invoke(self, block: int, case: Case) -> Generator[Result, None, Outcome | None]:
+        """One invocation; more of them while they are invalid and tries are left. Every try is recorded.
+
+        Returns what it ended as.
+        """
         if case.key in self.said or (block == WARMUP_BLOCK and case.target in self.settled):
-            return  # it does not become supported from one block to the next
+            return None  # it does not become supported from one block to the next
         for attempt in range(self.tries[block, case.key] + 1, self.plan.run.retries + 2):
             result = self._attempt(block, case, attempt)
             self.out.append(result)
@@ -250,6 +254,7 @@ class Session:
             if not isinstance(result.outcome, Invalid) or case.target in self.settled:
                 break
         self._note_what_is_settled(result, case.key)
+        return result.outcome
 
     def _note_what_is_settled(self, result: Result, key: CaseKey) -> None:
         """Said once among the results that count is enough."""

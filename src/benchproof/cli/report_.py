@@ -7,21 +7,22 @@ from pathlib import Path
 import click
 
 from benchproof.cli import find_run, home_option, json_option
+from benchproof.cli.output import draw_option, terminal
 from benchproof.reporters import FORMATS
 
 
 @click.command("report")
 @click.argument("run", default="last")
 @click.option("--format", "form", default="terminal", show_default=True, help=f"{', '.join(FORMATS.own)}.")
+@draw_option
 @home_option
 @json_option
-def command(*, run: str, form: str, home: Path, as_json: bool) -> int:
+def command(*, run: str, form: str, draw: bool | None, home: Path, as_json: bool) -> int:
     """Show a run: its folder, its id, the beginning of its id, or `last`."""
     from benchproof import report
-    from benchproof.cli.output import terminal
     from benchproof.store import bundle
 
     render = FORMATS.load("json" if as_json else form)
     result = report.build(bundle.load_sealed(find_run(home, run)))
-    click.echo(terminal(result) if form == "terminal" and not as_json else render(result), nl=False)
+    click.echo(terminal(result, draw=draw) if form == "terminal" and not as_json else render(result), nl=False)
     return 0

@@ -5,27 +5,24 @@ For operations that are few and long, such as the start and the end of a sandbox
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.cells import Extent
 from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.reporters import layout, verdicts
-from benchproof.reporters.terminal import escape
+from benchproof.reporters.screen import Screen, escape
 
 Column = tuple[Row, Cell]
 _NAME_WIDTH, _FIGURE_WIDTH = 22, 26  # characters that a line's name and one operation need
 _EXTREMES = ("min", "mean", "max")
 
 
-def render(report: Report, *, width: int = 132, color: bool = False) -> str:
+def render(report: Report, *, width: int = 132, color: bool = False, encoding: str = "utf-8") -> str:
     """A table a target; as many of them as its operations need to fit."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console = Screen(width=width, color=color, encoding=encoding)
     for label in layout.labels(report):
         console.print(f"note: {escape(label)}", style="yellow")
     console.print(f"run {escape(report.run_id)}: {layout.coverage(report)}", style="italic")
@@ -42,7 +39,7 @@ def render(report: Report, *, width: int = 132, color: bool = False) -> str:
         "samples, which are what a gate on min or max is held against.",
         style="dim",
     )
-    return text.getvalue()
+    return console.text
 
 
 def _parts(columns: Sequence[Column], many: int) -> Iterator[Sequence[Column]]:

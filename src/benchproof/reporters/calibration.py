@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 
 import msgspec
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.calibrate import POWERS, Calibration, Power, Rate, Study
 from benchproof.analysis.invocations import injected
-from benchproof.reporters.terminal import escape
+from benchproof.reporters.screen import Screen, escape
 
 _FOUND = tuple(f"found {name}" for name in POWERS)
 HEAD = ("target", "metric", "false alarms", "floor", "apart", *_FOUND, "caught")
@@ -31,10 +29,11 @@ def as_json(found: object) -> str:
     return msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n"
 
 
-def render(calibrations: Sequence[Calibration], *, width: int = 132, color: bool = False) -> str:
+def render(
+    calibrations: Sequence[Calibration], *, width: int = 132, color: bool = False, encoding: str = "utf-8"
+) -> str:
     """One line a metric; beneath, what is absent and why."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console = Screen(width=width, color=color, encoding=encoding)
     table = Table(title="equal things, measured", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in HEAD:
         names = name in {"target", "metric"}
@@ -46,7 +45,7 @@ def render(calibrations: Sequence[Calibration], *, width: int = 132, color: bool
     console.print(LEGEND, style="dim")
     for line in below(calibrations):
         console.print(escape(line), style="yellow")
-    return text.getvalue()
+    return console.text
 
 
 def texts(calibration: Calibration, study: Study) -> tuple[str, ...]:

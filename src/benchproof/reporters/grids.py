@@ -1,7 +1,8 @@
 """The tables of the terminal, each as wide as the terminal is: no figure is ever cut.
 
 What does not fit puts the interval beneath its ratio, then leaves out what notes say as well, then becomes several
-tables, with fewer targets in each.
+tables, with fewer targets in each, and at last a few short lines a benchmark. Pictures stand behind the words, or
+beneath the table where there is no room for them.
 """
 
 from __future__ import annotations
@@ -10,44 +11,65 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from rich import box, markup
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from benchproof.analysis.compare import Comparison
 from benchproof.analysis.matrix import Cell, Column, Report, Row
-from benchproof.reporters import layout, tables
+from benchproof.reporters import drawings, layout, pictures, records, tables
+from benchproof.reporters.screen import escape
 
-_COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
 _LONGEST_HEAD = 24  # characters of a column's head in one line
+_BARS = (41, 31, 21)  # characters of a picture, the widest that fits
 _WITHOUT_END = 10_000  # columns, for the width that a table would like to have
 
 
-def escape(text: str) -> str:
-    """Text from a bundle is neither markup nor a command to the terminal."""
-    return markup.escape("".join(character if character.isprintable() else "?" for character in text))
-
-
-def of(console: Console, report: Report) -> Iterator[Table | str]:
+def of(console: Console, report: Report, *, draw: bool = False) -> Iterator[Table | Text | str]:
     """The tables of a report in their order, and beneath them how to read them."""
+    drawn = False
     for table in tables.of(report):
-        yield from _of_pair(console, table) if isinstance(table, tables.Pair) else _of_part(console, report, table)
+        if isinstance(table, tables.Pair):
+            found = list(_of_pair(console, table, draw=draw))
+        else:
+            found = list(_of_part(console, report, table, draw=draw))
+        yield from found
+        drawn = drawn or any(isinstance(each, drawings.Drawn) for each in found)
         if isinstance(table, tables.Pair) and table.neither:
             yield escape(f"neither has: {', '.join(table.neither)}")
         if table.legend:
             yield table.legend
+    if drawn:
+        yield pictures.LEGEND
 
 
-def _of_pair(console: Console, pair: tables.Pair) -> Iterator[Table]:
-    whole = [partial(_pair, pair, in_lines=1), partial(_pair, pair, in_lines=2), partial(_short, pair, _name)]
-    yield _first_that_fits(console, whole) or _short(pair, lambda line: escape(line.name))
+def _of_pair(console: Console, pair: tables.Pair, *, draw: bool) -> Iterator[Table | Text]:
+    if draw and (drawn := _first_that_fits(console, [partial(_pair, pair, in_lines=1, drawn=n) for n in _BARS])):
+        yield drawn
+        return
+    makers = [
+        partial(_pair, pair, in_lines=1),
+        partial(_pair, pair, in_lines=2),
+        partial(_short, pair, _name),
+        partial(_short, pair, lambda line: escape(line.name)),
+    ]
+    yield _first_that_fits(console, makers) or records.of_pair(console, pair)
+    if draw:
+        yield from drawings.beneath(console, drawings.of_pair(pair))
 
 
-def _of_part(console: Console, report: Report, part: tables.Part) -> Iterator[Table]:
-    whole = [partial(_matrix, report, part, part.columns, in_lines=lines) for lines in (1, 2)]
-    found = _first_that_fits(console, whole)
-    yield from [found] if found else _split(console, report, part)
+def _of_part(console: Console, report: Report, part: tables.Part, *, draw: bool) -> Iterator[Table | Text]:
+    makers = [partial(_matrix, report, part, part.columns, in_lines=lines) for lines in (1, 2)]
+    found = _first_that_fits(console, makers)
+    several = [found] if found else list(_split(console, report, part))
+    if all(_fits(console, each) for each in several):
+        yield from several
+    else:
+        yield records.of_part(console, report, part)
+    if draw:
+        yield from drawings.beneath(console, drawings.of_part(report, part))
 
 
 def _split(console: Console, report: Report, part: tables.Part) -> Iterator[Table]:
@@ -70,8 +92,8 @@ def _fits(console: Console, table: Table) -> bool:
     return Measurement.get(console, endless, table).maximum <= console.width
 
 
-def _table(title: str) -> Table:
-    return Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(title: str, kind: type[Table] = Table) -> Table:
+    return kind(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def _add_columns(table: Table, left: Iterable[str], figures: Iterable[tuple[str, str | None]]) -> None:
@@ -83,16 +105,20 @@ def _add_columns(table: Table, left: Iterable[str], figures: Iterable[tuple[str,
         table.add_column(head, justify="right", overflow="fold", style=style)
 
 
-def _pair(pair: tables.Pair, *, in_lines: int) -> Table:
-    table = _table(escape(pair.title))
+def _pair(pair: tables.Pair, *, in_lines: int, drawn: int = 0) -> Table:
+    """`drawn`: characters for a picture of each ratio; without, there are no pictures."""
+    pictured = drawings.of_pair(pair) if drawn else None
+    table = _table(escape(pair.title), drawings.Drawn if pictured else Table)
     heads = [(column.target, None) for column in (pair.new, pair.base)]
     _add_columns(table, ("benchmark", "status", "unit"), [*heads, ("ratio", None)])
     table.add_column("notes")
+    scale = drawings.add_columns(table, pictured, drawn) if pictured else None
     for name, lines in tables.lines_by_tier(pair):
         _section(table, name)
         for line in lines:
             figures = (line.new, line.base, _ratio(line.comparison, in_lines))
-            table.add_row(_name(line), _word(line.status), line.unit, *figures, _numbers(line.notes))
+            more = drawings.cells(pictured, line.name, scale) if pictured else ()
+            table.add_row(_name(line), _word(line.status), line.unit, *figures, _numbers(line.notes), *more)
     return table
 
 
@@ -106,7 +132,7 @@ def _short(pair: tables.Pair, name_of: Callable[[tables.Line], str]) -> Table:
         _section(table, name)
         for line in lines:
             words = (line.new or _word(line.status), line.base or _word(line.base_status))
-            figures = (*words, _ratio(line.comparison, 2))
+            figures = (*(word.replace(" ±", "\n±") for word in words), _ratio(line.comparison, 2))
             table.add_row(name_of(line), line.unit, *figures, _numbers(line.notes))
     return table
 
@@ -134,7 +160,7 @@ def _ratio(comparison: Comparison | None, in_lines: int) -> str:
     if comparison is None or not text:
         return ""
     lines = text.replace(" [", "\n[").splitlines() if in_lines > 1 else [text]
-    return f"[{_COLOURS[comparison.verdict] or 'default'}]" + "\n".join(map(escape, lines)) + "[/]"
+    return f"[{drawings.COLOURS[comparison.verdict] or 'default'}]" + "\n".join(map(escape, lines)) + "[/]"
 
 
 def _matrix(report: Report, part: tables.Part, columns: Iterable[Column], *, in_lines: int) -> Table:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.analysis.stats import LEAST_OF, Summary
 from benchproof.reporters import layout
-from benchproof.reporters.terminal import escape
+from benchproof.reporters.screen import Screen, escape
 
 FIGURES = ("median", "min", "max", "mean", "sd", "mad", "cv", *LEAST_OF)
 
@@ -24,10 +21,9 @@ def figure(summary: Summary | None, name: str) -> float | None:
     return found
 
 
-def render(report: Report, *, width: int = 132, color: bool = False) -> str:
+def render(report: Report, *, width: int = 132, color: bool = False, encoding: str = "utf-8") -> str:
     """A line a cell; nothing where n is too small for a figure."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console = Screen(width=width, color=color, encoding=encoding)
     for label in layout.labels(report):
         console.print(f"note: {escape(label)}", style="yellow")
     table = Table(title=f"run {report.run_id}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -46,7 +42,7 @@ def render(report: Report, *, width: int = 132, color: bool = False) -> str:
         f"Quantiles by nearest rank, never interpolated, absent with fewer than: {least}.",
         style="dim",
     )
-    return text.getvalue()
+    return console.text
 
 
 def _median(cell: Cell, divisor: float) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchproof.analysis.matrix import Report
 from benchproof.reporters import causes, crowds, doubts, elsewhere, goals, grids, layout, profiles, speeds, verdicts
-from benchproof.reporters.grids import escape
+from benchproof.reporters.screen import Screen, escape
 
 __all__ = ["escape", "gates", "render"]
 
@@ -18,15 +16,16 @@ _WIDE = 160  # columns, from which on a status of many words has room in a table
 _GATE_STYLES = {"met": "green", "not met": "red", "undecided": "magenta", "review": "yellow", "off": "dim"}
 
 
-def render(report: Report, *, width: int = 120, color: bool = False) -> str:
-    """The tables, and beneath them everything that they do not say."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+def render(
+    report: Report, *, width: int = 120, color: bool = False, encoding: str = "utf-8", draw: bool = False
+) -> str:
+    """The tables, and beneath them everything that they do not say. `draw`: with pictures."""
+    console = Screen(width=width, color=color, encoding=encoding)
     for label in layout.labels(report):
         console.print(f"note: {escape(label)}", style="yellow")
     console.print(f"run {escape(report.run_id)}: {layout.coverage(report)}", style="italic")
     _smokes(console, report)
-    for table in grids.of(console, report):
+    for table in grids.of(console, report, draw=draw):
         console.print(table, style="dim" if isinstance(table, str) else None)
     console.print("There is no total score.", style="dim")
     if report.published:
@@ -47,13 +46,12 @@ def render(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(_gates(report))
     _goals(console, report)
     _below(console, report)
-    return text.getvalue()
+    return console.text
 
 
-def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
+def gates(report: Report, *, width: int = 120, color: bool = False, encoding: str = "utf-8") -> str:
     """The gates alone: a table, and beneath it why any of them is not simply met."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console = Screen(width=width, color=color, encoding=encoding)
     console.print(_gates(report, with_reasons=False))
     for each in report.gates:
         if each.reason or each.verdict in {"not met", "undecided"}:
@@ -62,7 +60,7 @@ def gates(report: Report, *, width: int = 120, color: bool = False) -> str:
         console.print(f"note: {escape(warning)}", style="yellow", soft_wrap=True)
     _goals(console, report)
     console.print(f"run {escape(report.run_id)}: {verdicts.counts(report.gates)}")
-    return text.getvalue()
+    return console.text
 
 
 def _profiles(console: Console, report: Report) -> None:

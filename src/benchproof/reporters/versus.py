@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -14,7 +13,7 @@ from benchproof.analysis.compare import Comparison, Verdict
 from benchproof.analysis.matrix import Cell, Row
 from benchproof.analysis.versus import Compared, Versus
 from benchproof.reporters import layout
-from benchproof.reporters.terminal import escape
+from benchproof.reporters.screen import Screen, escape
 
 HEAD = ("metric", "unit", "base", "new", "new / base", "verdict", "reason")
 _FIGURES = ("base", "new", "new / base")
@@ -28,17 +27,16 @@ _STYLES: dict[Verdict, str | None] = {
 }
 
 
-def render(pairs: Sequence[Versus], *, width: int = 120, color: bool = False) -> str:
+def render(pairs: Sequence[Versus], *, width: int = 120, color: bool = False, encoding: str = "utf-8") -> str:
     """One table a pair of targets."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console = Screen(width=width, color=color, encoding=encoding)
     for pair in pairs:
         if width < _NARROW:
             console.print("\n".join(_records(pair)), soft_wrap=True, markup=False)
         else:
             console.print(_table(pair))
         _below(console, pair)
-    return text.getvalue()
+    return console.text
 
 
 def as_json(pairs: Sequence[Versus]) -> str:
