@@ -339,11 +339,11 @@ class Listener:
     def __init__(self):
         self.notes = []
 
-    def planned(self, targets): ...
+    def planned(self, invocations): ...
     def note(self, message):
         self.notes.append(message)
 
-    def done(self, block, target, benchmark): ...
+    def done(self, block, target, benchmark, outcome): ...
 
 
 def noisy(seed=1, noise=0.03):
