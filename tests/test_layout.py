@@ -38,7 +38,7 @@ ROWS = (
     ("targets", "benchmarks", "importers", "reporters", "store", "laboratory"),
     ("document", "tables"),
     ("policy", "matrices", "references", "suites", "tier0"),
-    ("external", "reruns"),
+    ("external", "inspiration", "reruns"),
     ("plan", "foreign"),
     ("report", "history"),
     ("baselines", "comparing", "releases", "exports", "monitoring", "scrape"),

@@ -13,12 +13,14 @@ import msgspec
 from benchproof import matrices, references, reruns
 from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
+from benchproof.analysis.inspired import Inspired
 from benchproof.analysis.invocations import INJECTIONS, Question, question
 from benchproof.analysis.published import Published
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.document import document_of
 from benchproof.errors import UsageError
 from benchproof.external import of_benchmarks, published_of
+from benchproof.inspiration import inspired_of
 from benchproof.matrices import Matrix
 from benchproof.model import Benchmark, Better, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
@@ -132,6 +134,7 @@ class Plan(Frozen, frozen=True):
     seed: int
     gates: tuple[Gate, ...] = ()
     published: tuple[Published, ...] = ()  # by others, as context
+    inspired: tuple[Inspired, ...] = ()  # by rules that are not all met
     matrices: tuple[Matrix, ...] = ()
     smokes: dict[str, HostTests] = msgspec.field(default_factory=dict)  # must end well before anything is measured
 
@@ -182,7 +185,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
 
     The files that a plan names must be there, but not those of one that was `recorded` with a run.
     """
-    refuse_unknown(document, ["targets", "suites", "run", "gates", "external", "smokes", reruns.KEY], where)
+    refuse_unknown(document, ["targets", "suites", "run", "gates", "external", "inspired", "smokes", reruns.KEY], where)
     reruns.rules_of(document, where)
     targets, grouped = matrices.expanded(table_of(document, "targets", where), where)
     targets = references.resolved(targets, where)
@@ -213,6 +216,7 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         gates=tuple(_gates(table_of(document, "gates", where), referred, known, where)),
         matrices=grouped,
         published=published_of(table_of(document, "external", where), known, where),
+        inspired=inspired_of(table_of(document, "inspired", where), where),
         smokes=host_tests(table_of(document, "smokes", where), list(targets), where),
     )
 

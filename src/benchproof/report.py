@@ -109,6 +109,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         design=plan.run.design,
         labels=run.manifest.labels,
         published=plan.published,
+        inspired=plan.inspired,
         smokes=tier0.told(run.smokes),
         authorities=_authorities(plan),
         scaling=widths.rows(cases, results, _systems(run, plan)),
@@ -213,6 +214,7 @@ def half(run: Run, target: str, found: Report) -> Half:
         imported=foreign.origin_of(run) is not None,
         envelope=run.target_envelopes.get(target, ""),
         labels=next((column.labels for column in found.columns if column.target == target), ()),
+        inspired=found.inspired,
         rows=rows,
         values={
             (asked, metric): invocations.values(last.get(asked, {}).get(target, ()), metric)

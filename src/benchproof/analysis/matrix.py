@@ -16,6 +16,7 @@ from benchproof.analysis.compare import STANDARD, Comparison, Design, Side, exac
 from benchproof.analysis.degradation import Curve
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.hints import Breakdown, Hint
+from benchproof.analysis.inspired import Inspired
 from benchproof.analysis.invocations import Asked, Attempt, Question
 from benchproof.analysis.profiles import Profiles
 from benchproof.analysis.published import Published
@@ -94,6 +95,7 @@ class Report(Frozen, frozen=True):
     profiles: tuple[Profiles, ...] = ()  # of targets that are of one matrix
     smokes: tuple[Smoke, ...] = ()
     published: tuple[Published, ...] = ()  # by others: context, in no ratio
+    inspired: tuple[Inspired, ...] = ()  # benchmarks that follow somebody's rules in part
     authorities: dict[str, str] = msgspec.field(default_factory=dict)  # benchmark -> what it may do, if anything
     stages: tuple[Breakdown, ...] = ()  # of calls whose parts were measured
     hints: tuple[Hint, ...] = ()  # likely causes, each with what was seen of it

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from benchproof.analysis import compare, stats
+from benchproof.analysis import compare, inspired, stats
 from benchproof.analysis.compare import Comparison, Design, Side, incomparable
+from benchproof.analysis.inspired import Inspired
 from benchproof.analysis.invocations import Question
 from benchproof.analysis.matrix import Cell, Row, unlike
 from benchproof.model import Better, Facet, Frozen, Unit
@@ -34,6 +35,7 @@ class Half(Frozen, frozen=True, kw_only=True):
     rows: dict[Key, Row]
     values: dict[Key, dict[int, float]]  # one an invocation, by block
     labels: tuple[str, ...] = ()  # what a reader has to know before any of its numbers
+    inspired: tuple[Inspired, ...] = ()  # the same of benchmarks
 
     @property
     def name(self) -> str:
@@ -183,6 +185,8 @@ def _why_not(base: Half, new: Half, key: Key, context: tuple[str, ...]) -> str:
     one, other = base.rows[key], new.rows[key]
     if (one.unit, one.better) != (other.unit, other.better):
         return f"units or directions differ: {one.unit}, {one.better} against {other.unit}, {other.better}"
+    if kinds := inspired.why_not(*(inspired.of(key[0][0], side.inspired) for side in (base, new))):
+        return f"they follow different rules: {kinds}"
     if base.exact != new.exact:
         return "one side was counted in instructions and the other timed"
     return f"what was not declared to vary differs: {'; '.join(context)}" if context else ""
@@ -298,4 +302,5 @@ def _warnings(base: Half, new: Half, *, assumed: Sequence[str]) -> list[str]:
         for side in (base, new)
         if side.labels
     ]
+    found += [f"{side.name}: {each}" for side in (base, new) for each in side.inspired]
     return list(dict.fromkeys(found))

@@ -17,6 +17,7 @@ from benchproof.analysis.stats import Interval
 from benchproof.errors import StoreError
 from benchproof.exports.tables import Row, instant
 from benchproof.model import Failed, Invalid, Measurement, Noise, Passed, Result, Unsupported, Unverified
+from benchproof.reporters import layout
 from benchproof.reporters.summary import FIGURES, figure
 from benchproof.store import bundle
 
@@ -149,7 +150,7 @@ def figures(path: Path) -> Iterator[Row]:
                 row.metric if row.unit else None,
                 row.unit,
                 row.better,
-                *_cell(cell, columns[target]),
+                *_cell(cell, layout.shown_labels(found, row.benchmark, target)),
                 *_compared(cell.comparison, columns[target]),
                 cell.mechanism or None,
                 cell.difference or None,
@@ -158,12 +159,12 @@ def figures(path: Path) -> Iterator[Row]:
             )
 
 
-def _cell(cell: Cell, column: Column) -> Row:
+def _cell(cell: Cell, labels: tuple[str, ...]) -> Row:
     middle, extent = cell.intervals.get("median"), cell.extent
     return (
         cell.status,
         cell.notes,
-        column.labels,
+        labels,
         cell.n,
         cell.median,
         *_ends(middle),

@@ -63,7 +63,10 @@ def render(report: Report) -> str:
         "timestamp": datetime.fromisoformat(report.created_at).timestamp(),
         "hostname": "",
         "generator": plain(f"benchproof {report.version}, run {report.run_id}"),
-        "labels": [plain(f"{column.target}: {label}") for column in report.columns for label in column.labels],
+        "labels": [
+            *(plain(f"{column.target}: {label}") for column in report.columns for label in column.labels),
+            *(plain(str(each)) for each in report.inspired),
+        ],
     }
     found: dict[str, Entry] = {}
     for case in cases:

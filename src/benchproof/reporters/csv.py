@@ -11,6 +11,7 @@ from benchproof.analysis.compare import Comparison
 from benchproof.analysis.gate import GateVerdict
 from benchproof.analysis.matrix import Report, Row
 from benchproof.analysis.published import Figure, Published
+from benchproof.reporters import layout
 from benchproof.reporters.export import fields
 from benchproof.reporters.summary import FIGURES, figure
 
@@ -44,7 +45,7 @@ def render(report: Report) -> str:
             compared = _compared(columns[target].reference, cell.comparison)
             figures = [figure(cell.summary, name) for name in FIGURES[1:]]
             said = "; ".join(_told(each) for each in report.gates if _speaks_of(each, row, target))
-            timed = (cell.mechanism, cell.difference, "; ".join(columns[target].labels))
+            timed = (cell.mechanism, cell.difference, "; ".join(layout.shown_labels(report, row.benchmark, target)))
             told = ("; ".join(cell.notes), said, _json(row.parameters))
             writer.writerow(fields((*known, cell.median, cell.spread, *figures, *compared, *timed, *told)))
     for each in report.gates:

@@ -73,7 +73,12 @@ def gaps(report: Report) -> Iterator[Gap]:
 
 def _name(report: Report, row: Row) -> str:
     same = [other for other in report.rows if (other.benchmark, other.metric) == (row.benchmark, row.metric)]
-    return plain(f"{row.metric} {layout.parameters(row, same)}".rstrip() + layout.purpose(row.parameters))
+    return plain(f"{row.metric} {layout.parameters(row, same)}".rstrip() + _apart(report, row))
+
+
+def _apart(report: Report, row: Row) -> str:
+    """What makes it another series than the case of that name."""
+    return layout.purpose(row.parameters) + layout.rules(report, row.benchmark)
 
 
 def seconds(number: Number) -> list[float] | None:

@@ -118,7 +118,9 @@ def _known(report: Report) -> Iterator[str]:
 
 def _name(report: Report, row: Row) -> str:
     same = [other for other in report.rows if other.benchmark == row.benchmark]
-    return f"{row.benchmark} {layout.parameters(row, same)}".rstrip() + layout.purpose(row.parameters)
+    return f"{row.benchmark} {layout.parameters(row, same)}".rstrip() + (
+        layout.purpose(row.parameters) + layout.rules(report, row.benchmark)
+    )
 
 
 def _timestamp(report: Report) -> dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from benchproof.analysis import compare, invocations
+from benchproof.analysis import compare, inspired, invocations
 from benchproof.analysis.compare import Comparison
+from benchproof.analysis.inspired import Inspired
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.model import Unit
 
@@ -102,9 +103,23 @@ def _ratio(value: float) -> str:
 def question(report: Report, row: Row) -> str:
     """The benchmark's name, and more where that does not tell the rows of a table apart: metric, then parameters.
 
-    An injected case is called that wherever it stands.
+    An injected case is called that wherever it stands, and so is one that follows somebody's rules in part; where all
+    of the report do, that is said on top.
     """
-    return _name(report, row) + purpose(row.parameters)
+    apart = inspired.of(row.benchmark, report.inspired) != _common_rules(report)
+    return _name(report, row) + purpose(row.parameters) + (rules(report, row.benchmark) if apart else "")
+
+
+def rules(report: Report, benchmark: str) -> str:
+    """What is added to the name of a benchmark that meets an upstream's rules in part; nothing for others."""
+    found = inspired.of(benchmark, report.inspired)
+    return f" ({found.short})" if found else ""
+
+
+def _common_rules(report: Report) -> Inspired | None:
+    """Those that every benchmark follows in part."""
+    found = {inspired.of(row.benchmark, report.inspired) for row in report.rows}
+    return found.pop() if len(found) == 1 else None
 
 
 def purpose(parameters: Mapping[str, object]) -> str:
@@ -156,6 +171,13 @@ def _with(target: str, labels: Sequence[str]) -> str:
     return f"{target} [{cut('; '.join(labels), 80)}]" if labels else target
 
 
+def shown_labels(report: Report, benchmark: str, target: str) -> tuple[str, ...]:
+    """Which system a figure is of, and whose rules it follows in part, in full."""
+    found = inspired.of(benchmark, report.inspired)
+    own = next((column.labels for column in report.columns if column.target == target), ())
+    return (*own, *([str(found)] if found else []))
+
+
 def _common(report: Report) -> tuple[str, ...]:
     """The labels that all of several targets have."""
     if len(report.columns) < 2:
@@ -165,6 +187,8 @@ def _common(report: Report) -> tuple[str, ...]:
 
 def labels(report: Report) -> Iterator[str]:
     """What stands above everything else: which figures are of no ordinary system."""
+    for each in report.inspired:
+        yield f"{', '.join(each.benchmarks) or 'every benchmark'}: {each}"
     common = _common(report)
     if common:
         yield f"every target: {'; '.join(common)}: the figures are of such systems alone"

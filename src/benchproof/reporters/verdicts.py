@@ -31,6 +31,7 @@ def texts(verdict: GateVerdict, report: Report) -> tuple[str, ...]:
     name = " ".join([gate.key, *(f"{key}={found}" for key, found in differing.items())]) + layout.purpose(
         verdict.parameters
     )
+    name += layout.rules(report, gate.benchmark)
     figures = _figures(verdict, report)
     target = layout.shown_target(report, verdict.target)
     return (

@@ -15,6 +15,7 @@ import msgspec
 from benchproof.model import Envelope
 
 HARNESS = "harness.version"
+RULES = "harness.rules"  # an upstream's, of which some are not met: no trend goes on across a change of them
 _SYSTEM = "system"
 _REASON = "_reason"  # says why another fact is as it is, and changes no number itself
 # of a guest's initial file system, what is not the system's own kernel modules is the probe, a section of its own

@@ -19,6 +19,8 @@ import msgspec
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from benchproof.analysis import inspired
+from benchproof.analysis.inspired import Inspired
 from benchproof.errors import BenchproofError, StoreError, one_line
 from benchproof.model import Better, Clock, Frozen, Unit
 from benchproof.store import epochs, points, told, verdicts
@@ -365,9 +367,10 @@ def _insert_series(connection: Connection, heads: Sequence[tuple[str, ...]]) -> 
 
 def _heads(connection: Connection, run: Run, values: Sequence[Value]) -> Iterator[tuple[str, ...]]:
     """What each value's series is told by; their environments are in the database afterwards."""
-    known: dict[tuple[str, bool], str] = {}
+    rules = inspired.recorded(run.manifest.plan)
+    known: dict[tuple[str, bool, Inspired | None], str] = {}
     for value in values:
-        asked = (value.target, value.verified)
+        asked = (value.target, value.verified, inspired.of(value.benchmark, rules))
         if asked not in known:
             known[asked] = _insert_environment(connection, run, *asked)
         yield (
@@ -382,9 +385,16 @@ def _heads(connection: Connection, run: Run, values: Sequence[Value]) -> Iterato
         )
 
 
-def _insert_environment(connection: Connection, run: Run, target: str, verified: bool) -> str:  # noqa: FBT001
+def _insert_environment(
+    connection: Connection,
+    run: Run,
+    target: str,
+    verified: bool,  # noqa: FBT001
+    rules: Inspired | None,
+) -> str:
     envelope = run.envelopes.get(run.target_envelopes.get(target, ""))
     facts = epochs.facts_of(envelope, harness=f"benchproof {run.manifest.benchproof}" if verified else IMPORTED)
+    facts |= {epochs.RULES: str(rules)} if rules else {}
     key = epochs.key_of(facts)
     if not _numbers(connection, ENVIRONMENTS.c.key, ENVIRONMENTS.c.key, [key]):
         connection.execute(ENVIRONMENTS.insert().values(key=key, facts=texts(facts)))
