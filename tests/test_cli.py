@@ -180,6 +180,7 @@ def test_run_prints_the_matrix_on_standard_output_and_talks_on_standard_error(tm
     assert (run.manifest.state, len(run.results), len(run.warmups)) == ("complete", 1, 1)
     page = home / f"{run.manifest.run_id}.md"
     assert page.read_text().startswith(f"# benchproof run {run.manifest.run_id}\n")
+    assert page.with_suffix(".html").read_text().startswith("<!doctype html>\n<html lang=")
 
 
 def test_run_json_prints_exactly_one_document_on_standard_output(tmp_path, quick_run):

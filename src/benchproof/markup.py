@@ -43,13 +43,13 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode()
 
 
-def element(name: str, *children: str, **attributes: str | float | bool | None) -> Markup:
+def element(name: str, /, *children: str, **attributes: str | float | bool | None) -> Markup:
     """One element. `class_` is written as class, `aria_label` as aria-label; None and False leave an attribute out."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"no name of an element: {name!r}")
     inner = join(children)
     written = "".join(_attribute(key, value) for key, value in attributes.items())
-    return Markup(f"<{name}{written}>" if name in _VOID else f"<{name}{written}>{inner}</{name}>")
+    return Markup(f"<{name}{written}/>" if name in _VOID else f"<{name}{written}>{inner}</{name}>")
 
 
 def _attribute(key: str, value: str | float | bool | None) -> str:  # noqa: FBT001 - as it is written

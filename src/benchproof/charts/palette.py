@@ -53,7 +53,7 @@ DARK: Mapping[str, str] = {
 
 _CHARTS = """
 svg.chart{display:block;width:100%;overflow:visible;font:12px system-ui,sans-serif}
-svg.chart text{fill:var(--ink)}
+svg.chart text{fill:var(--ink);paint-order:stroke;stroke:var(--page);stroke-width:3px;stroke-linejoin:round}
 svg.chart .muted{fill:var(--muted)}
 svg.chart .grid{stroke:var(--grid)}
 svg.chart .axis{stroke:var(--muted)}

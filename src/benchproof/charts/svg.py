@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from benchproof.markup import Markup, element
@@ -15,6 +16,7 @@ from benchproof.model import Frozen
 
 _MOST_DECADES = 5  # on a logarithmic scale with ticks between the powers of ten
 _MOST_TICKS = 12
+_ZEROS = re.compile(r"(\d)\.(\d*?)0+(?![\d.])", re.ASCII)
 _LARGEST = 1.7e308  # of a float
 _LARGEST_LOG = 600.0
 _SHAPES = {
@@ -24,7 +26,8 @@ _SHAPES = {
     "down": "M0 5.5L5-4.5H-5Z",
     "bar": "M-1.5-6H1.5V6H-1.5Z",
 }
-SHAPES = ("circle", *_SHAPES)  # in the order in which series take them
+_OF_SERIES = ("circle", "square", "diamond", "up", "down")
+_COLOURS = 6  # of series, in the palette
 
 
 class Scale(Frozen, frozen=True):
@@ -140,6 +143,30 @@ def mark(shape: str, x: float, y: float, class_: str, *, size: float = 4, said: 
         path = element("path", *inner, d=_SHAPES[shape], class_=class_)
         drawn = element("svg", path, x=percent(x), y=pixels(y), overflow="visible")
     return element("a", drawn, href=href, tabindex="-1") if href else drawn
+
+
+def tick(said: str) -> str:
+    """A round value in words, without the zeros behind its point: `2.500 us` is `2.5 us`."""
+    return _ZEROS.sub(lambda found: found[1] + (f".{found[2]}" if found[2] else ""), said)
+
+
+def spaced(places: Iterable[tuple[float, float]], least: float) -> Iterator[tuple[float, float]]:
+    """Of (place, value) in their order, those that stand at least so far from the one before."""
+    last = -math.inf
+    for place, value in places:
+        if place - last >= least:
+            last = place
+            yield place, value
+
+
+def series_class(number: int) -> str:
+    """The colour of a series; with its shape, no two of the first 30 are alike."""
+    return f"s{number % _COLOURS}"
+
+
+def series_shape(number: int) -> str:
+    """The shape of a series."""
+    return _OF_SERIES[number % len(_OF_SERIES)]
 
 
 def path(points: Sequence[tuple[float, float]], class_: str) -> Iterator[Markup]:

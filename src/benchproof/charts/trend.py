@@ -15,8 +15,8 @@ from benchproof.markup import Markup
 from benchproof.model import Frozen, Unit
 
 MOST_POINTS = 1000  # the newest; more are a smear on any screen
-_TOP, _BOTTOM, _HEIGHT = 34.0, 214.0, 240.0
-_LEFT, _RIGHT, _GAP = 1.5, 98.5, 1.5  # percent
+_TOP, _BOTTOM, _HEIGHT = 50.0, 220.0, 254.0
+_LEFT, _RIGHT, _GAP = 10.0, 98.5, 1.5  # percent
 _SIGNS = {"better": "up", "worse": "down"}
 _CLASSES = {"better": "good", "worse": "bad"}
 
@@ -49,8 +49,9 @@ def draw(trend: Trend, *, say: Say, href: Href | None = None) -> Markup:
         if number:
             between = part.start - (_GAP + part.step) / 2
             drawn.append(svg.line(between, 8, between, _BOTTOM, "axis dashed"))
-            drawn.append(svg.words(between, _HEIGHT - 4, "new epoch", "muted"))
-    return svg.chart(_title(trend), _description(parts, say), _HEIGHT, *_grid(parts[-1], say), *drawn, *_ends(parts))
+            drawn.append(svg.words(between, _BOTTOM + 14, "new epoch", "muted"))
+    lines, ticks = _grid(parts[-1], say)
+    return svg.chart(_title(trend), _description(parts, say), _HEIGHT, *lines, *drawn, *ticks, *_ends(parts))
 
 
 def _title(trend: Trend) -> str:
@@ -94,11 +95,11 @@ def _parts(trend: Trend) -> list[_Part]:
     return found
 
 
-def _grid(part: _Part, say: Say) -> Iterator[Markup]:
-    for value in part.y.ticks(4):
-        y = part.y.at(value)
-        yield svg.line(0, y, 100, y, "grid")
-        yield svg.words(0, y - 3, say(value, part.stretch.unit), "muted")
+def _grid(part: _Part, say: Say) -> tuple[list[Markup], list[Markup]]:
+    """The lines, which lie beneath all else, and their values, which lie above it."""
+    heights = [(part.y.at(value), svg.tick(say(value, part.stretch.unit))) for value in part.y.ticks(4)]
+    lines = [svg.line(0, y, 100, y, "grid") for y, _ in heights]
+    return lines, [svg.words(0, y - 3, said, "muted", anchor="start") for y, said in heights]
 
 
 def _part(part: _Part, say: Say, href: Href | None) -> Iterator[Markup]:
@@ -111,9 +112,9 @@ def _part(part: _Part, say: Say, href: Href | None) -> Iterator[Markup]:
         shape, look = ("circle", "mark") if point.verified else ("diamond", "hollow")
         link = href(point) if href else ""
         yield svg.mark(shape, x, y, f"{look} s0", size=size, said=_point_words(point, part, say), href=link)
-    for change in part.stretch.changes:
+    for number, change in enumerate(part.stretch.changes):
         if change.place > part.skipped:
-            yield from _change(change, part, say)
+            yield from _change(change, part, say, row=number % 2)
 
 
 def _point_words(point: Point, part: _Part, say: Say) -> str:
@@ -144,14 +145,16 @@ def _levels(part: _Part) -> Iterator[Markup]:
         end = float(change.place)
 
 
-def _change(change: Change, part: _Part, say: Say) -> Iterator[Markup]:
+def _change(change: Change, part: _Part, say: Say, *, row: int) -> Iterator[Markup]:
     x, meaning = part.x(change.place - 0.5), _CLASSES.get(change.direction, "same")
     provisional = " dashed" if change.state == "provisional" else ""
-    yield svg.line(x, 20, x, _BOTTOM, f"thin {meaning}{provisional}")
+    top = 12.0 + 14 * row  # neighbours are written above each other
+    yield svg.line(x, top + 4, x, _BOTTOM, f"thin {meaning}{provisional}")
     shape = _SIGNS.get(change.direction, "bar")
-    yield svg.mark(shape, x, 24, f"mark {meaning}", said=_change_words(change, part.stretch, say))
+    yield svg.mark(shape, x, 36, f"mark {meaning}", said=_change_words(change, part.stretch, say))
     size = "" if change.size is None else f" {change.size:+.1%}"
-    yield svg.words(x, 12, f"{change.direction}{size}", f"said {meaning}")
+    anchor = "start" if x < 15 else "end" if x > 85 else "middle"
+    yield svg.words(x, top, f"{change.direction}{size}", f"said {meaning}", anchor=anchor)
 
 
 def _ends(parts: list[_Part]) -> Iterator[Markup]:

@@ -184,12 +184,13 @@ def _with_disk(document: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
 
 
 def show(result: Any, path: Path, *, as_json: bool) -> int:
-    """Print the report of a run that is complete, write it as Markdown beside the run, and choose the exit status."""
+    """Print the report of a run that is complete, write its pages beside the run, and choose the exit status."""
     from benchproof.cli.output import terminal
     from benchproof.reporters import FORMATS
 
-    page = path.parent.parent / f"{path.name}.md"
-    page.write_text(FORMATS.load("markdown")(result), encoding="utf-8")
+    page = path.parent.parent / f"{path.name}.html"
+    for form, written in (("markdown", page.with_suffix(".md")), ("html", page)):
+        written.write_text(FORMATS.load(form)(result), encoding="utf-8")
     click.echo(FORMATS.load("json")(result) if as_json else terminal(result), nl=False)
     click.echo(f"report: {page}\nevidence: {path} (benchproof verify {path})", err=True)
     verdicts = {each.verdict for each in result.gates}

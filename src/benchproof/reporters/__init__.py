@@ -16,6 +16,7 @@ FORMATS = Table(
         "breakdown": "benchproof.reporters.breakdown:render",
         "markdown": "benchproof.reporters.markdown:render",
         "comment": "benchproof.reporters.comment:render",
+        "html": "benchproof.reporters.html:render",
         "csv": "benchproof.reporters.csv:render",
         "json": "benchproof.reporters.json:render",
         "scaling-csv": "benchproof.reporters.scaling_csv:render",
