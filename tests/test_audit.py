@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from benchproof import plan, runner
+from benchproof.cli import benchproof
 from benchproof.errors import StoreError, TargetFailed
 from benchproof.model import Invalid, Passed
 from benchproof.store import audit, bundle
@@ -169,3 +171,58 @@ def test_the_start_of_a_measurement_build_is_on_record_before_it_is_described(tm
     assert records(tmp_path)[:2] == [("starting", "", ""), ("starting", "tier 0", "")]
     assert ("ended", "syscall.getpid", "passed") in records(tmp_path)
     assert all("measurement build" in entry.authority for entry, _ in audit.read(tmp_path))
+
+
+# ---- is the record whole? ----
+
+
+def asked(home, *flags):
+    """(exit status, standard output, standard error) of `benchproof audit`."""
+    done = CliRunner().invoke(benchproof, ["audit", "--home", str(home), *flags], standalone_mode=False)
+    if done.exception:
+        raise done.exception
+    return done.return_value, done.stdout, done.stderr
+
+
+def test_a_whole_record_says_who_started_what_when_and_with_what_rights(measure, tmp_path):
+    (result,) = [each for each in measure(lambda *_: GOOD) if each.block == 0]
+    status, text, talk = asked(tmp_path)
+    assert (status, talk) == (0, "benchproof: 4 lines, the chain is whole\n")
+    assert [line.split()[2] for line in text.splitlines()] == ["starting", "ended"] * 2
+    assert "CAP_SYS_ADMIN" in text
+    assert asked(tmp_path, "--run", "nothing")[1] == ""
+    document = json.loads(asked(tmp_path, "--json", "--run", result.run_id)[1])
+    assert [each["whole"] for each in document["lines"]] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: [lines[0].replace(b'"starting"', b'"ended"'), *lines[1:]], "THE CHAIN IS BROKEN at 1 of them"),
+        (lambda lines: [lines[0], *lines[2:]], "THE CHAIN IS BROKEN at 1 of them"),
+        (lambda lines: lines[:2], "mount.tmpfs on host passed 2 times, 1 on record"),
+        (lambda lines: lines[:1], "mount.tmpfs on host passed 2 times, 1 on record"),
+    ],
+)
+def test_a_record_that_was_changed_or_whose_end_was_cut_off_is_a_bad_answer(measure, tmp_path, change, said):
+    measure(lambda *_: GOOD)
+    path = tmp_path / audit.AUDIT
+    path.write_bytes(b"".join(change(path.read_bytes().splitlines(keepends=True))))
+    status, _, talk = asked(tmp_path)
+    assert status == 1
+    assert said in talk
+
+
+def test_a_run_that_is_not_on_record_at_all_is_no_answer(measure, tmp_path):
+    measure(lambda *_: GOOD)
+    (tmp_path / audit.AUDIT).unlink()
+    status, _, talk = asked(tmp_path)
+    assert status == 3
+    assert "mount.tmpfs on host passed 2 times, none is on record here" in talk
+
+
+def test_runs_without_rights_and_runs_that_cannot_be_read_are_no_doubt(measure, tmp_path):
+    measure(lambda *_: completed(transcript()), "syscall.getpid")
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "manifest.json").write_text('{"CAP_"')
+    assert asked(tmp_path)[::2] == (0, "benchproof: 0 lines, the chain is whole\n")

@@ -41,7 +41,7 @@ ROWS = (
     ("external", "inspiration", "reruns"),
     ("plan", "foreign"),
     ("report", "history"),
-    ("baselines", "comparing", "releases", "exports", "monitoring", "scrape"),
+    ("auditing", "baselines", "comparing", "releases", "exports", "monitoring", "scrape"),
     ("badges", "results_page", "telemetry"),
     ("runner", "verify", "doctor", "explain", "gating", "importing", "sandboxd"),
     ("alerts", "calibration", "continuous"),

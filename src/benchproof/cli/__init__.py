@@ -31,6 +31,7 @@ _VERBS = {
     "bisect": "the commit at which a count of instructions changed",
     "verify": "compute every hash, verdict and figure of a run anew",
     "serve": "runs, comparisons, trends and gates as pages for a browser",
+    "audit": "what was started with more rights than usual, and whether that record is whole",
     "index": "the database behind trends and baselines: bring it up to date, make it anew",
     "import": "keep another tool's results as a run",
     "upload": "send a run to a dashboard, which verifies it on arrival",
