@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -138,9 +139,37 @@ def test_a_table_names_metric_figures_ratio_verdict_and_reason_and_lets_no_marku
 def test_a_narrow_terminal_still_says_which_metric_is_what():
     _, whole = verdicts(a_half(x=noisy()), a_half("two", x=noisy(1.5, seed=2)))
     lines = reporter.render([whole], width=40).splitlines()
-    at = lines.index("slower: x")
+    at = lines.index("- slower: x")
     assert lines[at + 1].split() == ["100.0", "->", lines[at + 1].split()[2], "ns"]
     assert "1.50x [1.50, 1.50]" in lines[at + 2]
+
+
+def test_what_a_comparison_amounts_to_stands_above_its_table_the_worst_first():
+    base = a_half(up=noisy(), down=noisy(), like=noisy(), gone=noisy(), vague=noisy(cv=0.3))
+    new = a_half("two", up=noisy(2, seed=2), down=noisy(0.5, seed=3), like=noisy(seed=4), vague=noisy(cv=0.3, seed=5))
+    _, whole = verdicts(base, new)
+    lines = reporter.render([whole], width=200).splitlines()
+    assert lines[0] == "two/t against one/t"
+    assert lines[1].startswith("- 1 slower, + 1 faster, = 1 same, ~ 1 undecided, ! 1 incomparable, 1 lost; margin ")
+    assert [line.split()[0] for line in lines if "~ undecided" in line] == ["vague"]
+
+
+def test_the_largest_effect_comes_first_where_that_is_asked_and_nothing_is_left_out():
+    base = a_half(small=noisy(), gone=noisy(), large=noisy(), up=noisy())
+    new = a_half("two", small=noisy(1.2, seed=2), large=noisy(0.1, seed=3), up=noisy(3, seed=4))
+    _, whole = verdicts(base, new)
+    for width in (60, 200):
+        text = reporter.render([whole], width=width, by_effect=True)
+        found = re.findall(r"\b(large|up|small|gone)\b", text)
+        assert list(dict.fromkeys(found)) == ["large", "up", "small", "gone"]
+
+
+def test_a_comparison_is_drawn_where_that_is_asked_and_says_the_same_in_words():
+    _, whole = verdicts(a_half(x=noisy()), a_half("two", x=noisy(1.5, seed=2)))
+    drawn, plain = (reporter.render([whole], width=120, draw=draw) for draw in (True, False))
+    assert "●" in drawn
+    assert "●" not in plain
+    assert set(plain.split()) <= set(drawn.split())
 
 
 def test_values_at_the_ends_of_what_a_float_holds_are_no_crash():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from benchproof.cli import home_option, index_option, json_option, resolve_run
+from benchproof.cli.output import draw_option, draws, look
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ Examples:
   benchproof compare last --targets bwrap,gvisor   any two targets of it
   benchproof compare last --all                    every target of it against every other
   benchproof compare 20261120 last                 the same targets of two runs
+  benchproof compare 20261120 last --sort effect   the largest difference first
   benchproof compare RUN RUN --vary system         two runs in which the system under test changed
   benchproof compare branch:main last              the last run against the newest of a branch (tag:, commit:, run:)
   benchproof compare RUN,RUN,RUN                   the same targets in several runs, as one nested design
@@ -34,6 +36,8 @@ Examples:
 @click.option("--margin", help="What counts as the same, such as '2 %'; by default that of the newer run.")
 @click.option("--trust", default="", help="Take what these tools reported as verified, such as 'hyperfine'.")
 @click.option("--fdr", help="False-discovery rate over all metrics, such as '5 %'.")
+@click.option("--sort", type=click.Choice(["plan", "effect"]), default="plan", help="The largest ratio first: effect.")
+@draw_option
 @index_option
 @home_option
 @json_option
@@ -47,6 +51,8 @@ def command(
     margin: str | None,
     fdr: str | None,
     trust: str,
+    sort: str,
+    draw: bool | None,
     index: str | None,
     home: Path,
     as_json: bool,
@@ -56,7 +62,6 @@ def command(
     Exit status 0 if nothing is slower or lost, 1 if something is, 3 if nothing could be decided.
     """
     from benchproof import comparing, report
-    from benchproof.cli.output import look
     from benchproof.reporters import versus
     from benchproof.store import bundle
 
@@ -77,7 +82,10 @@ def command(
     if every and (new is not None or chosen):
         raise UsageError("--all compares the targets of one run with each other; name that run alone")
     found = comparing.compared(several, None if every else chosen, vary=vary, changes={"margin": margin, "fdr": fdr})
-    click.echo(versus.as_json(found) if as_json else versus.render(found, **look()), nl=False)
+    if as_json:
+        click.echo(versus.as_json(found), nl=False)
+    else:
+        click.echo(versus.render(found, draw=draws(draw), by_effect=sort == "effect", **look()), nl=False)
     return comparing.status(found)
 
 

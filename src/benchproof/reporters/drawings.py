@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.reporters import layout, pictures, tables
 from benchproof.reporters.pictures import Scale
+from benchproof.reporters.screen import escape
 
 COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
 _LEAST_BAR, _MOST_BAR = 13, 41  # characters
@@ -52,7 +52,7 @@ def of_pair(pair: tables.Pair) -> Pictured | None:
         return None
     names = {column.target: column.target for column in (pair.new, pair.base)}
     lines = {line.name: {name: line.row.cells[name] for name in names if name in line.row.cells} for line in pair.lines}
-    return _with_anything(Pictured(names, lines))
+    return with_anything(Pictured(names, lines))
 
 
 def of_part(report: Report, part: tables.Part) -> Pictured | None:
@@ -62,10 +62,11 @@ def of_part(report: Report, part: tables.Part) -> Pictured | None:
         layout.question(report, row): {name: row.cells[name] for name in heads if name in row.cells}
         for row in part.rows
     }
-    return _with_anything(Pictured(heads, lines))
+    return with_anything(Pictured(heads, lines))
 
 
-def _with_anything(found: Pictured) -> Pictured | None:
+def with_anything(found: Pictured) -> Pictured | None:
+    """It, if there is anything to draw."""
     return found if any(found.spark(target) for target in found.heads) else None
 
 
@@ -78,8 +79,8 @@ def add_columns(table: Table, pictured: Pictured, width: int) -> Scale | None:
     """A column for ratios and values of each target; the scale that they are drawn on."""
     scale = scale_of(pictured, width)
     for target, head in pictured.heads.items():
-        above = pictures.axis(scale) if scale and pictured.compared(target) else ""
-        table.add_column(f"{escape(head)}\n{above}", no_wrap=True)
+        above = f"\n{pictures.axis(scale)}" if scale and pictured.compared(target) else ""
+        table.add_column(escape(head) + above, no_wrap=True)
     return scale
 
 

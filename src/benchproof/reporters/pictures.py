@@ -64,12 +64,12 @@ def bar(interval: Interval, scale: Scale) -> str:
 
 
 def axis(scale: Scale) -> str:
-    """What stands above the bars: both ends and 1x, as far as there is room."""
-    left, right = (f"{end:.2g}x" if end < 100 else f"{end:.0f}x" for end in (scale.low, scale.high))
-    text = f"{left}{right:>{scale.width - len(left)}}" if len(left) + len(right) < scale.width else " " * scale.width
+    """What stands above the bars: 1x, and both ends as far as there is room."""
     at = min(scale.at(1.0), scale.width - 2)
-    has_room = not text[max(at - 1, 0) : at + 3].strip()
-    return f"{text[:at]}1x{text[at + 2 :]}" if has_room else text
+    left, right = (f"{end:.2g}x" if end < _FARTHEST else f"{end:.0f}x" for end in (scale.low, scale.high))
+    before = left if len(left) < at else ""
+    after = right if len(right) < scale.width - at - 2 else ""
+    return f"{before:{at}}1x{after:>{scale.width - at - 2}}"
 
 
 def spark(cell: Cell) -> str:

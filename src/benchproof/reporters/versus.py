@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -12,12 +13,14 @@ from rich.table import Table
 from benchproof.analysis.compare import Comparison, Verdict
 from benchproof.analysis.matrix import Cell, Row
 from benchproof.analysis.versus import Compared, Versus
-from benchproof.reporters import layout
+from benchproof.errors import one_line
+from benchproof.reporters import drawings, layout, pictures
 from benchproof.reporters.screen import Screen, escape
 
 HEAD = ("metric", "unit", "base", "new", "new / base", "verdict", "reason")
 _FIGURES = ("base", "new", "new / base")
 _NARROW = 100  # columns, below which the table has no room
+_ORDER: tuple[Verdict, ...] = ("slower", "faster", "same", "undecided", "incomparable")
 _STYLES: dict[Verdict, str | None] = {
     "faster": "green",
     "slower": "red",
@@ -27,16 +30,59 @@ _STYLES: dict[Verdict, str | None] = {
 }
 
 
-def render(pairs: Sequence[Versus], *, width: int = 120, color: bool = False, encoding: str = "utf-8") -> str:
-    """One table a pair of targets."""
+def render(
+    pairs: Sequence[Versus],
+    *,
+    width: int = 120,
+    color: bool = False,
+    encoding: str = "utf-8",
+    draw: bool = False,
+    by_effect: bool = False,
+) -> str:
+    """One table a pair of targets, what it amounts to on top. `by_effect`: the largest ratio first."""
     console = Screen(width=width, color=color, encoding=encoding)
-    for pair in pairs:
+    for each in pairs:
+        pair = msgspec.structs.replace(each, rows=_by_effect(each.rows)) if by_effect else each
+        console.print(f"{escape(pair.new)} against {escape(pair.base)}", style="italic", soft_wrap=True)
+        _summary(console, pair)
         if width < _NARROW:
             console.print("\n".join(_records(pair)), soft_wrap=True, markup=False)
         else:
             console.print(_table(pair))
+        for table in drawings.beneath(console, _pictured(pair)) if draw else ():
+            console.print(table)
+            console.print(pictures.LEGEND, style="dim")
         _below(console, pair)
     return console.text
+
+
+def _by_effect(rows: Sequence[Compared]) -> tuple[Compared, ...]:
+    """Those without a ratio last, in their own order."""
+
+    def effect(row: Compared) -> float:
+        ratio = row.comparison.ratio
+        return abs(math.log(ratio.estimate)) if ratio and ratio.estimate > 0 else -1.0
+
+    return tuple(sorted(rows, key=effect, reverse=True))
+
+
+def _summary(console: Console, pair: Versus) -> None:
+    """What it amounts to, the worst first."""
+    found = [(name, pair.verdicts[name]) for name in _ORDER if pair.verdicts.get(name)]
+    words = [f"[{_STYLES[name] or 'default'}]{layout.SIGNS[name]} {count} {name}[/]" for name, count in found]
+    words += [f"[yellow]{len(pair.lost)} lost[/]"] if pair.lost else []
+    margin = f"margin {pair.design.margin:.1%}, false-discovery rate {pair.design.fdr:.0%}"
+    console.print(f"{', '.join(words) or 'nothing to compare'}; {margin}, varying {', '.join(pair.vary)}")
+
+
+def _pictured(pair: Versus) -> drawings.Pictured | None:
+    """Each ratio, behind it the values of the new side, and those of the base in a column of their own."""
+    lines = {}
+    for row in pair.rows:
+        new = msgspec.structs.replace(row.new, comparison=row.comparison) if row.new else None
+        base = msgspec.structs.replace(row.base, comparison=None) if row.base else None
+        lines[_name(pair, row)] = {side: cell for side, cell in (("new", new), ("base", base)) if cell}
+    return drawings.with_anything(drawings.Pictured({"new": "new / base", "base": "base"}, lines))
 
 
 def as_json(pairs: Sequence[Versus]) -> str:
@@ -46,17 +92,15 @@ def as_json(pairs: Sequence[Versus]) -> str:
 
 def _records(pair: Versus) -> Iterator[str]:
     """For a narrow terminal: a few short lines a metric in place of one long one."""
-    yield f"{escape(pair.new)} against {escape(pair.base)}"
     for row in pair.rows:
-        name, unit, base, new, ratio, verdict, reason = (escape(text) for text in texts(pair, row))
+        name, unit, base, new, ratio, verdict, reason = map(one_line, texts(pair, row))
         yield f"{verdict}: {name}"
         yield f"  {base} -> {new} {unit}"
         yield from (f"  {text}" for text in (ratio, reason) if text)
 
 
 def _table(pair: Versus) -> Table:
-    title = f"{escape(pair.new)} against {escape(pair.base)}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in HEAD:
         table.add_column(
             name, justify="right" if name in _FIGURES else "left", no_wrap=name not in {"metric", "reason"}
@@ -71,7 +115,8 @@ def texts(pair: Versus, row: Compared) -> tuple[str, ...]:
     divisor, unit = layout.scale(_as_row(row))
     figures = [_figure(cell, divisor, row) for cell in (row.base, row.new)]
     ratio = layout.ratio_text(row.comparison).removeprefix(layout.SIGNS[row.comparison.verdict]).strip()
-    return _name(pair, row), unit, *figures, ratio, row.comparison.verdict, _reason(pair, row.comparison)
+    verdict = row.comparison.verdict
+    return _name(pair, row), unit, *figures, ratio, f"{layout.SIGNS[verdict]} {verdict}", _reason(pair, row.comparison)
 
 
 def _reason(pair: Versus, comparison: Comparison) -> str:
@@ -107,11 +152,6 @@ def _figure(cell: Cell | None, divisor: float, row: Compared) -> str:
 
 
 def _below(console: Console, pair: Versus) -> None:
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in pair.verdicts.items())
-    margin = f"margin {pair.design.margin:.1%}, false-discovery rate {pair.design.fdr:.0%}"
-    console.print(
-        f"{counts or 'nothing to compare'}; {margin}, varying {', '.join(pair.vary)}. There is no total score."
-    )
     if pair.context:
         count = "1 fact differs" if len(pair.context) == 1 else f"{len(pair.context)} facts differ"
         console.print(f"not compared, {count} that {'was' if len(pair.context) == 1 else 'were'} not declared to vary:")
@@ -124,4 +164,4 @@ def _below(console: Console, pair: Versus) -> None:
             console.print(f"{word}: {escape(', '.join(metrics))}", style="yellow")
     for warning in pair.warnings:
         console.print(f"note: {escape(warning)}", style="yellow")
-    console.print()
+    console.print("There is no total score.\n", style="dim")
