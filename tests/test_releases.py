@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import statistics
+import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
-from benchproof import releases, report, results_page
+from benchproof import heading, plan, releases, report, results_page
 from benchproof.cli import benchproof
 from benchproof.errors import StoreError, UsageError
 from benchproof.reporters import FORMATS
 from benchproof.store import bundle
 
+ROOT = Path(__file__).parent.parent
 PLAN = """
 [targets.host]
 [suites.calls]
@@ -111,7 +116,7 @@ def test_the_page_has_the_latest_release_in_full_and_a_line_for_each(home, tmp_p
     assert "| syscall.getpid.latency | host |" in text
     assert "*unsupported*: this target cannot be frozen" in text
     assert text.count("| 0.16.1 | ") == 2
-    assert text.count("| 0.17.0 | ") == 2
+    assert text.count("| 0.17.0 | ") == 3  # at the head of the page, too
     assert "| syscall.getpid | host | max |" in text
 
 
@@ -122,7 +127,7 @@ def test_a_release_on_another_machine_says_what_changed_beside_the_system(home, 
     other["targets"]["host"] |= {"machine": "sha256:other", "system": "sha256:new"}
     (tmp_path / "calls" / "data_9.json").write_text(json.dumps(other | {"version": "9", "measured_at": "2999-01-01"}))
     text = results_page.render(releases.read(tmp_path))
-    (line,) = [line for line in text.splitlines() if line.startswith("| 9 |")]
+    _, line = [line for line in text.splitlines() if line.startswith("| 9 |")]
     assert line.endswith("| machine |")
     assert one.suite == "calls"
 
@@ -143,6 +148,119 @@ def test_files_that_other_tools_committed_there_are_left_alone(home, tmp_path):
     other = next(shutil_copy.rglob("data_*.json"), None)
     (tmp_path / "calls" / "data_0.json").write_bytes(other.read_bytes() if other else b'{"version": "0.1.0"}')
     assert [each.version for each in releases.read(tmp_path)] == ["0.16.1", "0.16.1"]
+
+
+# the head of the page, badges, and where the evidence is
+
+
+def page_of(home, tmp_path, *more):
+    page = tmp_path / "docs" / "results.md"
+    done = published(home, tmp_path / "into", "0.16.1", "--page", str(page), *more)
+    if done.exception:
+        raise done.exception
+    return page.read_text()
+
+
+def test_the_page_begins_with_version_day_status_maintainer_and_issue(home, tmp_path):
+    said = ("title=Speed of x", "status=draft", "maintainer=a|b", "issue=https://example.org/541")
+    text = page_of(home, tmp_path, *(word for each in said for word in ("--document", each)))
+    day = only_run(home).manifest.created_at[:10]
+    assert text.splitlines()[1:6] == [
+        "# Speed of x",
+        "",
+        "| version | last updated | status | maintainer | issue |",
+        "| --- | --- | --- | --- | --- |",
+        f"| 0.16.1 | {day} | draft | a\\|b | https://example.org/541 |",
+    ]
+
+
+def test_a_page_of_which_nobody_says_whose_it_is_says_that(home, tmp_path):
+    assert "| 0.16.1 | 20" in page_of(home, tmp_path)
+    assert "not stated | not stated | not stated |" in page_of(home, tmp_path)
+
+
+def test_a_plan_says_whose_document_it_is_and_whoever_publishes_has_the_last_word():
+    plan_says, labels_say = {"status": "draft", "maintainer": "a"}, {"maintainer": "b", "issue": "7", "branch": "main"}
+    found = heading.together(plan_says, labels_say, heading.given(["status=final"]))
+    assert found == {"status": "final", "maintainer": "a", "issue": "7"}
+    assert heading.together(plan_says, {}, heading.given(["status="])) == {"maintainer": "a"}
+
+
+@pytest.mark.parametrize("said", ["owner=x", "status=a\nb", "status=" + "x" * 201])
+def test_a_head_that_makes_no_sense_is_refused(home, tmp_path, said):
+    assert isinstance(published(home, tmp_path, "1", "--document", said).exception, UsageError)
+
+
+def test_a_plan_with_a_document_of_other_keys_is_refused(tmp_path):
+    (tmp_path / "plan.toml").write_text('[targets.host]\n[document]\nowner = "x"\n')
+    with pytest.raises(UsageError, match="document: unknown key 'owner'"):
+        plan.load(tmp_path / "plan.toml")
+
+
+def test_every_figure_names_the_lines_of_its_evidence_and_links_to_them_where_they_can_be_had(home, tmp_path):
+    text = page_of(home, tmp_path)
+    run = only_run(home).manifest.run_id
+    (line,) = [line for line in text.splitlines() if line.startswith("| syscall.getpid.latency | host |")]
+    lines = json.loads((tmp_path / "into" / "calls" / "data_0.16.1.json").read_text())["figures"][0]["lines"]
+    recorded = [number for number, each in enumerate(only_run(home).results, 1) if each.benchmark == "syscall.getpid"]
+    assert sorted(lines) == recorded
+    assert line.rstrip(" |").rpartition(" | ")[2].startswith(f"results.jsonl:{recorded[0]}")
+    assert f"run {run}, which `benchproof verify` computes anew: manifest.json, envelope.json" in text
+    linked = page_of(home, tmp_path / "linked", "--evidence-url", "https://example.org/{run_id}/{version}/{path}")
+    assert f"](<https://example.org/{run}/0.16.1/results.jsonl>) |" in linked
+    assert f"[manifest.json](<https://example.org/{run}/0.16.1/manifest.json>)" in linked
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *("https://example.org/", "javascript:alert({path})", "https://a/{path} x", "//evil/{path}", "https://a/{path"),
+        *("https://a/{run}/{path}", "https://a/<{path}>", "data:text/html,{path}", "/etc/{path}", "{path.__class__}"),
+    ],
+)
+def test_an_address_of_evidence_that_no_page_should_link_to_is_refused(home, tmp_path, template):
+    assert isinstance(published(home, tmp_path, "1", "--evidence-url", template).exception, UsageError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_committed_file_cannot_make_the_page_link_to_anything(home, tmp_path):
+    published(home, tmp_path)
+    path = tmp_path / "calls" / "data_0.16.1.json"
+    document = json.loads(path.read_text())
+    for evil in ("javascript:alert(1)//{path}", "https://a/>)[x](javascript:1)/{path}"):
+        path.write_text(json.dumps(document | {"evidence": evil, "document": {"title": "<b>\n# x"}}))
+        text = results_page.render(releases.read(tmp_path))
+        assert "](<" not in text
+        assert "<b>" not in text
+        assert "\n# x" not in text
+
+
+def test_the_badges_of_the_latest_releases_are_on_the_page(home, tmp_path):
+    text = page_of(home, tmp_path, "--badges", str(tmp_path / "docs" / "badges"))
+    assert "![gate syscall.getpid: host met](<badges/calls-syscall.getpid" in text
+    assert "![coverage: 0/1 verified](<badges/life-coverage" in text
+    for path in re.findall(r"\]\(<(badges/[^>]*)>", text):
+        assert (tmp_path / "docs" / path).read_text().startswith("<svg")
+
+
+def test_badges_without_a_page_and_a_verdict_that_is_none_are_refused(home, tmp_path):
+    assert isinstance(published(home, tmp_path, "1", "--badges", str(tmp_path)).exception, UsageError)
+    published(home, tmp_path)
+    (release, _) = releases.read(tmp_path)
+    odd = msgspec.structs.replace(release, gates=[msgspec.structs.replace(release.gates[0], verdict="splendid")])
+    with pytest.raises(StoreError, match="expected the verdict of a gate, found 'splendid'"):
+        results_page.badges_of(odd)
+
+
+def test_runs_that_git_would_keep_are_told_of_and_ignored_ones_are_not(home, tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shutil.copytree(home, tmp_path / ".benchproof")
+    words = (tmp_path / ".benchproof", tmp_path / "benchmarks")
+    assert "add it to .gitignore" in published(*words).stderr
+    (tmp_path / ".gitignore").write_text(".benchproof/\n")
+    assert "gitignore" not in published(*words).stderr
+    assert ".benchproof/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "    .benchproof/" in (ROOT / "docs" / "releases.md").read_text().splitlines()
 
 
 def test_hostile_words_stay_text_in_the_page(home, tmp_path):

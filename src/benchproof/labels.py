@@ -77,6 +77,11 @@ def from_git(folder: Path) -> dict[str, str]:
     return {name: text for name, text in found.items() if text and text.isprintable()}
 
 
+def kept(folder: Path) -> bool:
+    """Whether git keeps, or would add, a file of this folder; False where there is no work tree."""
+    return bool(_git(folder, "ls-files", "--cached", "--others", "--exclude-standard", "--directory", "--", "."))
+
+
 def _git(folder: Path, *words: str) -> list[str] | None:
     """The lines that git prints; None where it is missing, fails or takes too long: labels are worth no failed run."""
     command = [*GIT, "-C", str(folder), *words]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from benchproof import matrices, references, reruns
+from benchproof import heading, matrices, references, reruns
 from benchproof.analysis.compare import Design, Look, planned_looks
 from benchproof.analysis.gate import REFERENCE, Gate
 from benchproof.analysis.inspired import Inspired
@@ -185,8 +185,11 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
 
     The files that a plan names must be there, but not those of one that was `recorded` with a run.
     """
-    refuse_unknown(document, ["targets", "suites", "run", "gates", "external", "inspired", "smokes", reruns.KEY], where)
+    refuse_unknown(
+        document, ["targets", "suites", "run", "gates", "external", "inspired", "document", "smokes", reruns.KEY], where
+    )
     reruns.rules_of(document, where)
+    heading.stated(table_of(document, "document", where), where)
     targets, grouped = matrices.expanded(table_of(document, "targets", where), where)
     targets = references.resolved(targets, where)
     suites = table_of(document, "suites", where)

@@ -14,13 +14,14 @@ from typing import Any
 
 import msgspec
 
+from benchproof import heading
 from benchproof.analysis import invocations
 from benchproof.analysis.cells import Cell, Extent
 from benchproof.analysis.matrix import Report, Row
 from benchproof.errors import StoreError, UsageError
 from benchproof.model import Better, Frozen, Unit
 from benchproof.report import counted, plan_of
-from benchproof.reporters import verdicts
+from benchproof.reporters import layout, verdicts
 from benchproof.store import files
 from benchproof.store.bundle import Run
 from benchproof.suites import names_of
@@ -47,6 +48,7 @@ class Figures(Frozen, frozen=True, kw_only=True):
     median: float | None = None  # of the invocations, as in the report
     extent: Extent | None = None
     samples: list[list[float]] = msgspec.field(default_factory=list)
+    lines: list[int] = msgspec.field(default_factory=list)  # of results.jsonl, from 1: the evidence
     notes: list[str] = msgspec.field(default_factory=list)
 
 
@@ -63,7 +65,7 @@ class Held(Frozen, frozen=True, kw_only=True):
     reason: str
 
 
-class Release(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Release(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One suite of one run of one version."""
 
     format: int
@@ -79,15 +81,25 @@ class Release(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     warnings: list[str]
     figures: list[Figures]
     gates: list[Held]
+    document: dict[str, str] = msgspec.field(default_factory=dict)  # title, status, maintainer, issue
+    evidence: str = ""  # where the run's files are, with {path} for the name of one; empty: nobody said
 
 
-def of(run: Run, report: Report, version: str) -> list[Release]:
-    """A release for each suite of the run's plan. Raises UsageError."""
+def of(
+    run: Run, report: Report, version: str, *, said: Mapping[str, str] | None = None, evidence_url: str = ""
+) -> list[Release]:
+    """A release for each suite of the run's plan. `said`: of the head of the page. Raises UsageError."""
     if not VERSION.fullmatch(version):
         raise UsageError(f"--version: expected letters, digits and ._+- such as 0.16.1, found '{version}'")
     if report.state != "complete":
         raise UsageError(f"run {report.run_id} was ended before its last block; go on with benchproof run --resume")
-    return [_release(run, report, version, suite, names) for suite, names in _suites(plan_of(run).document).items()]
+    plan = plan_of(run).document
+    document = heading.together(plan.get("document", {}), report.labels, said or {})
+    evidence = heading.template(evidence_url, run_id=report.run_id, version=version) if evidence_url else ""
+    return [
+        msgspec.structs.replace(_release(run, report, version, suite, names), document=document, evidence=evidence)
+        for suite, names in _suites(plan).items()
+    ]
 
 
 def _suites(document: Mapping[str, Any]) -> dict[str, set[str]]:
@@ -113,7 +125,7 @@ def _release(run: Run, report: Report, version: str, suite: str, names: set[str]
         label=report.label,
         labels=report.labels,
         targets={each.target: report.section_hashes.get(each.envelope, {}) for each in report.columns},
-        warnings=list(report.warnings),
+        warnings=[*layout.labels(report), *report.warnings],
         figures=[
             _figures(row, target, cell, samples)
             for row in report.rows
@@ -156,6 +168,7 @@ def _figures(row: Row, target: str, cell: Cell, samples: _Samples) -> Figures:
         median=cell.median,
         extent=cell.extent,
         samples=samples[key] if cell.values else [],
+        lines=list(cell.lines),
         notes=list(cell.notes),
     )
 

@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from benchproof import badges, heading
+from benchproof.badges import Badge
+from benchproof.errors import StoreError
 from benchproof.releases import Figures, Release, suites
 from benchproof.reporters import layout, verdicts
 from benchproof.reporters.markdown import safe
+from benchproof.store.bundle import ENVELOPE, MANIFEST, RESULTS, WARMUPS
 
+_FILES = (MANIFEST, ENVELOPE, RESULTS, WARMUPS)
+_MOST_RANGES = 4
+Picture = tuple[str, str]  # what it says, and its path from the page
 _HEAD = "<!-- made by `benchproof publish`; whatever is changed here by hand is lost with the next release -->"
 
 
-def render(releases: Sequence[Release]) -> str:
-    """Each suite: the latest release in full, then the medians of all of them."""
-    lines = [_HEAD, "# Results", ""]
+def render(releases: Sequence[Release], pictures: Mapping[str, Sequence[Picture]] | None = None) -> str:
+    """Each suite: the latest release in full, then the medians of all of them. `pictures`: the badges of each suite."""
+    lines = [_HEAD, *_document(releases)]
     for suite, found in suites(releases).items():
-        lines += [f"## {safe(suite)}", "", *_latest(found[-1]), *_history(found)]
+        lines += [f"## {safe(suite)}", "", *_shown((pictures or {}).get(suite, ())), *_latest(found[-1])]
+        lines += _history(found)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def badges_of(release: Release) -> list[Badge]:
+    """Those of its gates, and of how much of it was verified. Raises StoreError for a verdict that is none."""
+    verdicts = [(each.gate, each.target, each.verdict.lower()) for each in release.gates]
+    if strange := next((word for _, _, word in verdicts if word not in badges.WORST_FIRST), None):
+        raise StoreError(f"{release.suite}, {release.version}: expected the verdict of a gate, found '{strange[:60]}'")
+    passed = sum(each.status == "passed" for each in release.figures)
+    prefix = f"{release.suite}-"
+    return [
+        *badges.of_gates(verdicts, prefix=prefix),
+        badges.of_coverage(passed, len(release.figures), prefix=release.suite),
+    ]
+
+
+def _document(releases: Sequence[Release]) -> Iterator[str]:
+    """Which page this is, of when, and whose: as the newest release says it."""
+    newest = max(releases, key=lambda each: (each.measured_at, each.version), default=None)
+    stated = newest.document if newest else {}
+    yield f"# {safe(stated.get('title', 'Results'))}"
+    yield ""
+    if newest is None:
+        return
+    told = {"version": newest.version, "last updated": newest.measured_at[:10]}
+    told |= {name: stated.get(name, "not stated") for name in ("status", "maintainer", "issue")}
+    yield f"| {' | '.join(told)} |"
+    yield f"|{' --- |' * len(told)}"
+    yield f"| {' | '.join(map(safe, told.values()))} |"
+    yield ""
+
+
+def _shown(pictures: Sequence[Picture]) -> Iterator[str]:
+    if pictures:
+        yield " ".join(f"![{safe(title)}](<{path}>)" for title, path in pictures)
+        yield ""
 
 
 def _latest(release: Release) -> Iterator[str]:
@@ -31,12 +74,39 @@ def _latest(release: Release) -> Iterator[str]:
         yield f"> **Note:** {safe(note)}"
         yield ">"
     yield ""
-    yield "| operation | target | unit | min | mean | max | median | samples | status |"
-    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"
+    yield "| operation | target | unit | min | mean | max | median | samples | status | evidence |"
+    yield "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |"
     for each in release.figures:
-        yield f"| {safe(_name(each, release))} | {safe(each.target)} | {' | '.join(_numbers(each))} | {_status(each)} |"
+        named = (safe(_name(each, release)), safe(each.target))
+        yield f"| {' | '.join((*named, *_numbers(each), _status(each), _evidence(release, each)))} |"
+    yield ""
+    files = ", ".join(_file(release, name, name) for name in _FILES)
+    yield f"Evidence: run {safe(release.run_id)}, which `benchproof verify` computes anew: {files}."
     yield ""
     yield from _gates(release)
+
+
+def _evidence(release: Release, figures: Figures) -> str:
+    """The lines behind a figure, or those that say why there is none."""
+    return _file(release, RESULTS, f"{RESULTS}:{_ranges(figures.lines)}") if figures.lines else ""
+
+
+def _file(release: Release, name: str, words: str) -> str:
+    """A link where somebody said how to make one."""
+    found = heading.address(release.evidence, name) if release.evidence else ""
+    return f"[{words}](<{found}>)" if found else words
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    """`1-3,7`."""
+    found: list[list[int]] = []
+    for line in sorted(set(lines)):
+        if found and line == found[-1][1] + 1:
+            found[-1][1] = line
+        else:
+            found.append([line, line])
+    shown = [f"{first}-{last}" if last > first else str(first) for first, last in found]
+    return ",".join(shown[:_MOST_RANGES]) + ("..." if len(shown) > _MOST_RANGES else "")
 
 
 def _numbers(figures: Figures) -> tuple[str, ...]:
