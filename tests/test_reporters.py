@@ -99,7 +99,9 @@ def test_a_report_of_counts_alone_speaks_neither_of_blocks_nor_of_intervals():
 
 def test_there_is_no_total_score_in_any_format():
     for form in FORMATS.names():
-        assert FORMATS.load(form)(a_report()).count("score") == (form in {"terminal", "html"})  # "There is no total score."
+        assert FORMATS.load(form)(a_report()).count("score") == (
+            form in {"terminal", "html"}
+        )  # "There is no total score."
 
 
 def test_the_configuration_appendix_has_hashes_and_the_qemu_command():
