@@ -13,6 +13,7 @@ from benchproof.markup import Markup, element, join, visible
 from benchproof.reporters import doubts, layout
 
 MOST_OF_A_NAME = 120
+MOST_OF_A_PATH = 300
 _STATUSES = {  # what it is called, its colour, its shape in a square of 16 around 0
     "passed": ("good", "M-6 0L-2 5L6-5"),
     "failed": ("bad", "M-5-5L5 5M-5 5L5-5"),
@@ -174,7 +175,7 @@ def notes(numbers: dict[str, int], target: str, cell: Cell) -> Markup:
 def file_link(report: Report, path: str, said: str = "", *, line: int | None = None) -> Markup:
     """To a file of the run, from beside the folder `runs`; plain text where its name is none of ours."""
     whole = f"runs/{report.run_id}/{path}"
-    if not doubts.is_path(whole):
+    if len(whole) > MOST_OF_A_PATH or not doubts.is_path(whole):
         return element("span", said or path)
     return element("a", said or path, href=whole + (f"#L{line}" if line is not None else ""))
 
