@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+import databases
 from benchproof import exports, report
 from benchproof.cli import benchproof
 from benchproof.errors import StoreError, UsageError
@@ -218,6 +219,17 @@ def test_only_the_named_runs_are_exported(home, tmp_path):
     for name in ("runs", "results", "envelopes"):
         assert {row["run_id"] for row in table_of(tmp_path / f"{name}.csv", TABLES[name])} == {first}
     assert table_of(tmp_path / "points.csv", TABLES["points"]) == []  # it has a wrong answer, and so no value
+
+
+@pytest.mark.skipif(not databases.programs(), reason="PostgreSQL is not installed")
+def test_the_points_of_an_index_in_postgresql_are_the_same(tmp_path):
+    write(tmp_path, 0, passed(5.0), plan={"targets": {"linux": {"kind": "host"}}})
+    exported(tmp_path, "csv", tmp_path / "sqlite.csv", "points")
+    with databases.postgresql() as server:
+        address = databases.new_database(server, "exports")
+        exported(tmp_path, "csv", tmp_path / "postgresql.csv", "points", "--index", address)
+    assert (tmp_path / "sqlite.csv").read_text() == (tmp_path / "postgresql.csv").read_text()
+    assert len((tmp_path / "sqlite.csv").read_text().splitlines()) == 2
 
 
 # types and units

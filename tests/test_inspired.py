@@ -111,7 +111,7 @@ def labelled(upstream="TPC-C", benchmarks=("syscall.getpid",)):
 @pytest.mark.parametrize(
     "form",
     [
-        *("terminal", "markdown", "summary", "breakdown", "csv", "json", "junit", "github"),
+        *("terminal", "markdown", "html", "summary", "breakdown", "csv", "json", "junit", "github"),
         *("pytest-benchmark", "bencher", "google-benchmark", "openmetrics"),
     ],
 )
@@ -122,7 +122,7 @@ def test_every_format_says_that_a_figure_is_inspired(form):
     assert "inspired" not in FORMATS.load(form)(report()).replace('"inspired":[]', "").replace('"inspired": []', "")
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown", "csv", "json", "github", "junit"])
+@pytest.mark.parametrize("form", ["terminal", "markdown", "html", "csv", "json", "github", "junit"])
 def test_what_is_unmet_stands_beside_it(form):
     assert "no independent audit" in " ".join(FORMATS.load(form)(labelled()).split())
 
@@ -139,7 +139,7 @@ def test_where_every_benchmark_is_inspired_it_is_said_once_on_top():
     assert "(inspired by TPC-C)" not in text
 
 
-@pytest.mark.parametrize("form", ["markdown", "junit"])
+@pytest.mark.parametrize("form", ["markdown", "html", "junit"])
 def test_a_hostile_upstream_stays_text(form):
     text = FORMATS.load(form)(labelled(HOSTILE.replace("\ud800", "")))
     assert "<script" not in text
@@ -189,6 +189,14 @@ def test_no_trend_goes_from_inspired_figures_on_to_others(tmp_path):
         assert index.update().problems == ()
         rules = [each.environment.get("harness.rules") for each in index.series(what="syscall.getpid")]
     assert rules == [SAID, None]
+
+
+def test_a_monitoring_system_is_not_told_of_inspired_figures_in_place_of_others(tmp_path):
+    a_run(tmp_path, 0, None, 1.0)
+    a_run(tmp_path, 1, {"TPC-C": GETPID}, 2.0)
+    with history.opened(tmp_path, None) as index:
+        index.update()
+        assert [each.value for each in index.newest()] == [1.0]
 
 
 def test_an_export_says_it_beside_the_figure(tmp_path):

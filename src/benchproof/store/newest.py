@@ -9,7 +9,8 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from benchproof.model import Frozen
-from benchproof.store.database import POINTS, RUNS, SERIES
+from benchproof.store import epochs
+from benchproof.store.database import ENVIRONMENTS, POINTS, RUNS, SERIES
 
 _AT_ONCE = 500  # names in one query
 
@@ -34,7 +35,10 @@ class Newest(Frozen, frozen=True, kw_only=True):
 
 
 def newest(connection: Connection, *, branch: str = "") -> list[Newest]:
-    """One of each metric, in the order of its names; of imported and incomplete runs none."""
+    """One of each metric, in the order of its names; of imported and incomplete runs none.
+
+    Nor of what follows an upstream's rules in part: there is no place here to say so beside the figure.
+    """
     found: dict[tuple[str, ...], Newest] = {}
     for each in _of_series(connection, branch):
         name = (*each.case, each.metric, each.unit)
@@ -51,6 +55,9 @@ def _of_series(connection: Connection, branch: str) -> Iterator[Newest]:
     runs = {row.at + row.run_id: row for row in connection.execute(sql.select(RUNS.c.id, RUNS.c.at, RUNS.c.run_id))}
     columns = [SERIES.c[name] for name in ("target", "benchmark", "parameters", "metric", "unit")]
     joined = sql.select(*columns, POINTS.c.value, POINTS.c.n).join(POINTS, POINTS.c.series == SERIES.c.id)
+    joined = joined.join(ENVIRONMENTS, ENVIRONMENTS.c.key == SERIES.c.environment).where(
+        sql.func.replace(ENVIRONMENTS.c.facts, f'"{epochs.RULES}":', "") == ENVIRONMENTS.c.facts
+    )
     for key, numbers in by_run.items():
         run = runs[key]
         for start in range(0, len(numbers), _AT_ONCE):
