@@ -341,13 +341,23 @@ def test_a_file_that_is_there_stays_as_it_is_unless_force_is_given(home, tmp_pat
 
 
 def test_an_export_that_breaks_off_leaves_nothing(tmp_path):
-    folder = write(tmp_path, 0, passed(1.0, 2.0))
-    bad = msgspec.structs.replace(bundle.load(folder).results[0], duration_ns=2**70)
-    broken = [*of_runs._of_line("r", "results.jsonl", 1, bad)]
-    words = "table results, column duration_ns: expected integer values of at most 64 bits"
-    with pytest.raises(StoreError, match=words), placed(tmp_path / "x.parquet", remedy="") as file:
-        exports.write(broken, RESULTS, file, "parquet")
+    with pytest.raises(StoreError, match="table results, column duration_ns: expected integer, found"):  # noqa: SIM117
+        with placed(tmp_path / "x.parquet", remedy="") as file:
+            exports.write(rows_with(tmp_path, duration_ns="soon"), RESULTS, file, "parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_number_that_no_column_holds_is_missing_and_spoils_no_other(tmp_path):
+    with placed(tmp_path / "x.parquet", remedy="") as file:
+        exports.write(rows_with(tmp_path, duration_ns=2**70), RESULTS, file, "parquet")
+    (row,) = table_of(tmp_path / "x.parquet", RESULTS)
+    assert (row["duration_ns"], row["samples"]) == (None, [1.0])
+
+
+def rows_with(home, **changes):
+    """Of a line that says something else than any run would."""
+    result = bundle.load(write(home, 0, passed(1.0))).results[0]
+    return list(of_runs._of_line("r", "results.jsonl", 1, msgspec.structs.replace(result, **changes)))
 
 
 def test_a_run_that_is_not_what_its_manifest_says_is_named_and_left_out(home, tmp_path):

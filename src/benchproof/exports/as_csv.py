@@ -20,7 +20,7 @@ from benchproof.reporters.export import no_formula
 
 def write(rows: Iterable[Row], table: Table, file: IO[bytes]) -> int:
     """Returns how many rows there are, the head not counted."""
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     writer = csv.writer(text)  # its own dialect is that of RFC 4180
     writer.writerow(column.name for column in table.columns)
     count = 0

@@ -78,9 +78,14 @@ def _some(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _array(column: Column, field: Any, values: tuple[object, ...], table: Table) -> Any:
     try:
         return pa.array(values, type=field.type)
-    except (pa.ArrowException, OverflowError, UnicodeError) as error:
-        expected = f"expected {column.kind} values of at most 64 bits"
-        raise StoreError(f"table {table.name}, column {column.name}: {expected}, found: {error}") from error
+    except OverflowError:  # one bundle's nonsense is no reason to export nothing of the others
+        return pa.array([value if _fits(value) else None for value in values], type=field.type)
+    except (pa.ArrowException, UnicodeError) as error:
+        raise StoreError(f"table {table.name}, column {column.name}: expected {column.kind}, found: {error}") from error
+
+
+def _fits(value: object) -> bool:
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 def _groups(batches: Iterable[Any]) -> Iterator[list[Any]]:
