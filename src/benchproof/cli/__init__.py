@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -13,6 +14,10 @@ from benchproof import __version__
 from benchproof.complaints import complained
 from benchproof.errors import UsageError, one_line
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETING = "_BENCHPROOF_COMPLETE"  # in which a shell's script asks
 _VERBS = {
     "doctor": "what this machine can measure, and how to get the rest",
     "run": "measure, and print what was found",
@@ -37,7 +42,14 @@ _VERBS = {
     "upload": "send a run to a dashboard, which verifies it on arrival",
     "token": "who may send runs to the dashboard of this home, or read them there",
     "list": "targets, benchmarks, plans, runs",
+    "completion": "what makes the Tab key of bash, zsh or fish complete all this",
 }
+_PARTS = {
+    "Measure": ("doctor", "run", "calibrate", "import"),
+    "Compare and explain": ("compare", "explain", "trend", "bisect"),
+    "Decide": ("gate", "ci", "alert", "metrics"),
+    "Show": ("report", "serve", "publish", "badge", "export"),
+}  # the rest: what is kept
 
 
 class _Verbs(click.Group):
@@ -52,11 +64,24 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         command: click.Command = importlib.import_module(f"benchproof.cli.{cmd_name}_").command
+        if COMPLETING in os.environ:
+            from benchproof.cli import complete
+
+            complete.teach(cmd_name, command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs by the table: the Tab key must not import them all."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=about) for name, about in _VERBS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] == "help":
+            return self.resolve_command(ctx, [*args[1:], "--help"]) if args[1:] else _help(ctx)
         if args and args[0] not in _VERBS:
             from benchproof.plugins import nearest
 
@@ -65,8 +90,16 @@ class _Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_VERBS.items()))
+        placed = [verb for verbs in _PARTS.values() for verb in verbs]
+        longest = max(map(len, _VERBS))
+        for title, verbs in (_PARTS | {"Keep and share": [verb for verb in _VERBS if verb not in placed]}).items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{verb:{longest}}", _VERBS[verb]) for verb in verbs])
+
+
+def _help(ctx: click.Context) -> NoReturn:
+    click.echo(ctx.get_help())
+    ctx.exit(0)
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,6 +115,7 @@ def benchproof() -> None:
     benchproof trend --branch main      what changed, and between which commits
     benchproof report RUN --format csv  the same figures for a spreadsheet
     benchproof verify RUN               is it what it claims to be?
+    benchproof help run                 all of a command, with examples
 
     Exit status: 0 good answer, 1 bad answer, 2 wrong question, 3 no answer; 130 or 143 when interrupted.
     """  # noqa: D301 - click wants the control character
@@ -89,7 +123,7 @@ def benchproof() -> None:
 
 def main() -> None:
     """The console script."""
-    complained(lambda: benchproof.main(standalone_mode=False))
+    complained(lambda: benchproof.main(standalone_mode=False, complete_var=COMPLETING))
 
 
 def home_option(function: Callable[..., Any]) -> Callable[..., Any]:

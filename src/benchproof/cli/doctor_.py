@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from benchproof.doctor import Finding
 
 
-@click.command("doctor")
+_EPILOG = """\b
+Examples:
+  benchproof doctor                     what can be started here, what disturbs a measurement, what to do about it
+  benchproof doctor --plan guest.toml   the same for the targets of a plan
+"""
+
+
+@click.command("doctor", epilog=_EPILOG)
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Examine the targets of this plan.")
 @home_option
 @json_option

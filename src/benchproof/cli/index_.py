@@ -8,8 +8,14 @@ import click
 
 from benchproof.cli import home_option, index_option, json_option, say
 
+_EPILOG = """\b
+Examples:
+  benchproof index update               the runs that are new; trends do so by themselves
+  benchproof index rebuild --index postgresql://ci@db/bench
+"""
 
-@click.command("index")
+
+@click.command("index", epilog=_EPILOG)
 @click.argument("what", type=click.Choice(["update", "rebuild"]))
 @index_option
 @home_option

@@ -12,8 +12,15 @@ from benchproof.cli import home_option, json_option
 from benchproof.errors import BenchproofError
 from benchproof.plugins import Table
 
+_EPILOG = """\b
+Examples:
+  benchproof list runs                  what was measured in this folder
+  benchproof list benchmarks            what can be asked, and what each question times
+  benchproof list plans                 what `run --plan` takes without a file
+"""
 
-@click.command("list")
+
+@click.command("list", epilog=_EPILOG)
 @click.argument("what", type=click.Choice(["targets", "benchmarks", "plans", "policies", "runs", "audit"]))
 @home_option
 @json_option

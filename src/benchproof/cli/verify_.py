@@ -9,8 +9,14 @@ import click
 from benchproof.cli import find_run, home_option, json_option
 from benchproof.errors import one_line
 
+_EPILOG = """\b
+Examples:
+  benchproof verify                     the last run
+  benchproof verify 20261120 --json     the run whose name begins so, for a program
+"""
 
-@click.command("verify")
+
+@click.command("verify", epilog=_EPILOG)
 @click.argument("run", default="last")
 @home_option
 @json_option
