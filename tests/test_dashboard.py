@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
+import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +16,14 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
+from benchproof.errors import UsageError
+from benchproof.model import Failed, Unsupported
 from benchproof.web import app, names
-from runs import passed, write
+from benchproof.web.pages import PAGES
+from runs import envelope, history, passed, write
+from test_gate_verb import a_run
+
+EVIL = "<script>alert(1)</script>\"'&{{7*7}}"
 
 
 @pytest.fixture
@@ -24,6 +34,25 @@ def home(tmp_path):
 
 def client(home, **options):
     return TestClient(app.create(home, index=None, **options), raise_server_exceptions=True)
+
+
+def shown(found):
+    """The text of a page."""
+    assert found.status_code == 200, found.text
+    return html.unescape(re.sub(r"<[^>]+>", " ", found.text))
+
+
+def figures(found, which):
+    """The rows of a table, its cells as texts."""
+    (table,) = re.findall(rf'<table [^>]*"{which}".*?</table>', found.text, re.DOTALL)
+    rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    return [
+        [
+            " ".join(html.unescape(re.sub(r"<[^>]+>", " ", cell)).split())
+            for cell in re.findall(r"<t[hd].*?</t[hd]>", row)
+        ]
+        for row in rows
+    ]
 
 
 # ---- the server ----
@@ -67,7 +96,282 @@ def test_what_cannot_be_served_is_one_line_with_the_way_out(home, options, words
     assert words in done.stderr
 
 
-# ---- names and paths ----
+# ---- pages that list ----
+
+
+def test_the_first_page_lists_the_newest_run_first_with_what_it_is_of(home):
+    write(home, 0, passed(1.0))
+    write(home, 1, [Failed(violations=("wrong",))], labels={"branch": "next", "commit": "abc"}, complete=False)
+    _, newest, oldest = figures(client(home).get("/"), "runs")
+    assert newest[1:] == ["2026-01-02 00:00", "running", "0/1", "✗ failed", "", "linux", "next", "abc"]
+    assert oldest[3:5] == ["1/1", ""]
+
+
+def test_every_filter_is_in_the_url_and_kept_by_the_links_to_other_pages(home):
+    for number in range(51):
+        write(home, number, passed(1.0), labels={"branch": "a&b"})
+    browser = client(home)
+    first = browser.get("/", params={"branch": "a&b", "since": "2026"})
+    (link,) = re.findall(r'rel="next" href="([^"]*)"', first.text)
+    assert len(figures(first, "runs")) == 51
+    assert len(figures(browser.get(html.unescape(link)), "runs")) == 2
+    assert 'name="branch" value="a&amp;b"' in first.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/?page=0", "/?page=x", "/?since=x", "/?status=good", "/?q=%00", "/trend?from=x", "/?q=" + "a" * 3000]
+)
+def test_a_question_that_makes_no_sense_is_a_page_that_says_so(home, path):
+    found = client(home).get(path)
+    assert found.status_code == 400
+    assert "expected" in found.text
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "{" not in path and path != "/trend"])
+def test_every_page_of_an_empty_home_is_there(home, path):
+    assert client(home).get(path).status_code == 200
+
+
+def test_a_run_that_ends_while_the_server_runs_is_on_the_next_page(home, monkeypatch):
+    monkeypatch.setattr("benchproof.web.site.REFRESH_S", 0.0)
+    browser = client(home)
+    assert "No run is like that" in shown(browser.get("/"))
+    write(home, 0, passed(1.0))
+    until_s = time.monotonic() + 20
+    while "20260101T000000Z" not in browser.get("/").text:
+        assert time.monotonic() < until_s
+
+
+def test_a_folder_that_is_no_run_to_believe_is_named_and_left_out(home):
+    path = write(home, 0, passed(1.0))
+    (path / "manifest.json").write_bytes(b"{}")
+    assert "1 left out" in shown(client(home).get("/"))
+
+
+def test_coverage_says_what_was_asked_of_whom_and_why_there_is_no_answer(home):
+    write(home, 0, passed(1.0), target="a")
+    write(home, 1, [Unsupported(reason="no KVM")], target="b", benchmark="ipc.pipe")
+    assert figures(client(home).get("/coverage"), "coverage")[1:] == [
+        ["ipc.pipe", "never asked", "\N{EN DASH} 0/1 unsupported , 2026-01-02 no KVM"],
+        ["syscall.getpid", "✓ 1/1 passed , 2026-01-01", "never asked"],
+    ]
+
+
+def test_a_calibration_that_cannot_be_read_is_a_line(home):
+    (home / "calibrations").mkdir()
+    (home / "calibrations" / "x.json").write_bytes(b"[")
+    assert "is no calibration" in shown(client(home).get("/floors"))
+
+
+# ---- one run ----
+
+
+def test_the_page_of_a_run_has_its_matrix_and_every_file_behind_it(home):
+    a_run(home, "one", host={"syscall.getpid": [100.0] * 6}, linux={"syscall.getpid": [200.0] * 6})
+    browser = client(home)
+    page = browser.get("/runs/one")
+    assert figures(page, "matrix")[1][2:4] == ["200.0", "100.0"]
+    assert "slower" in figures(page, "matrix")[1][4]
+    links = [html.unescape(each) for each in re.findall(r'href="(/runs/one/files/[^"]*)"', page.text)]
+    for link in links:
+        assert browser.get(link).content == (home / "runs" / "one" / link.rpartition("/")[2]).read_bytes()
+    assert "/runs/one/files/results.jsonl" in links
+
+
+def test_a_run_that_is_still_written_is_shown_as_far_as_it_is(home):
+    path = a_run(home, "one", complete=False, host={"syscall.getpid": [100.0] * 2})
+    browser = client(home)
+    assert "the run was ended before its last block" in shown(browser.get("/runs/one"))
+    with (path / "results.jsonl").open("ab") as file:
+        file.write(b'{"torn')
+    assert browser.get("/runs/one").status_code == 200
+
+
+@pytest.mark.parametrize("what", ["gone", "manifest", "results", "fifo"])
+def test_a_run_that_vanished_or_broke_after_it_was_listed_is_not_found_and_why(home, what):
+    path = a_run(home, "one", host={"syscall.getpid": [100.0]})
+    browser = client(home)
+    assert browser.get("/runs/one").status_code == 200
+    match what:
+        case "gone":
+            shutil.rmtree(path)
+        case "fifo":
+            (path / "results.jsonl").unlink()
+            os.mkfifo(path / "results.jsonl")
+        case name:
+            file = next(path.glob(f"{name}.*"))
+            file.write_bytes(file.read_bytes().replace(b"100", b"101", 1)[:-3])
+    found = browser.get("/runs/one")
+    assert found.status_code == 404
+    assert "run " in found.text
+
+
+def test_a_run_whose_plan_makes_no_sense_is_a_line_and_no_error(home):
+    write(home, 0, passed(1.0))
+    found = client(home).get("/runs/20260101T000000Z-000000")
+    assert found.status_code == 404
+    assert "cannot be shown" in found.text
+
+
+def test_a_run_of_another_home_is_told_as_far_as_the_index_knows_it(home, tmp_path):
+    other = tmp_path / "other"
+    write(other, 0, passed(1.0))
+    url = f"sqlite:///{tmp_path}/team.sqlite"
+    theirs, ours = (TestClient(app.create(each, index=url)) for each in (other, home))
+    theirs.get("/")
+    assert "It lies in another home" in shown(ours.get("/runs/20260101T000000Z-000000"))
+    assert ours.get("/runs/20260101T000000Z-000000/files/manifest.json").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../one/manifest.json",
+        "..%2f..%2fsecret",
+        "%2e%2e/%2e%2e/secret",
+        "/etc/passwd",
+        "logs",
+        "",
+        "link",
+        "deep/link/secret",
+    ],
+)
+def test_no_path_leads_out_of_a_run(home, path):
+    run = a_run(home, "one", host={"syscall.getpid": [1.0]})
+    (home / "secret").write_text("secret")
+    (run / "link").symlink_to(home / "secret")
+    (run / "deep").mkdir()
+    (run / "deep" / "link").symlink_to(home)
+    found = client(home).get(f"/runs/one/files/{path}")
+    assert found.status_code == 404
+    assert "root:" not in found.text
+
+
+# ---- comparing ----
+
+
+def two(home):
+    """The same target in two runs, once twice as slow."""
+    for run, factor in (("base", 1), ("new", 2)):
+        a_run(home, run, host={"syscall.getpid": [factor * (100.0 + n / 100) for n in range(8)]})
+    return client(home)
+
+
+def test_two_runs_are_compared_metric_by_metric(home):
+    (row,) = figures(two(home).get("/compare?base=base&new=new"), "versus")[1:]
+    assert row[2:4] == ["100.0", "200.1"]
+    assert row[5] == "▼ slower"
+
+
+def test_what_differs_undeclared_is_incomparable_with_the_facts(home):
+    for run, compiler in (("base", "gcc 12"), ("new", "gcc 13")):
+        facts = {"host": envelope(probe_compiler=compiler).sections}
+        a_run(home, run, facts=facts, host={"syscall.getpid": [100.0] * 8})
+    page = client(home).get("/compare?base=base&new=new")
+    assert figures(page, "versus")[1][5] == "≠ incomparable"
+    assert "probe.compiler: gcc 12 against gcc 13" in shown(page)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ("", 200, "Base run"),
+        ("base=base", 400, "nothing to compare"),
+        ("base=nope", 404, "the index has no run"),
+        ("base=base&new=new&base_target=host", 400, "expected two names"),
+        ("base=base&new=new&base_target=host&new_target=x", 400, "has no target"),
+        ("base=base&new=new&vary=moon", 400, "unknown facet"),
+        ("base=base&new=new&margin=much", 400, "margin"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_says_what_there_is(home, query, status, words):
+    found = two(home).get(f"/compare?{query}")
+    assert found.status_code == status
+    assert words in found.text
+
+
+# ---- trends ----
+
+TREND = "/trend?target=linux&benchmark=syscall.getpid&metric=syscall.getpid.latency"
+
+
+def test_a_trend_has_a_chart_a_change_and_a_row_for_every_point(home):
+    history(home, (100, 30), (150, 10))
+    browser = client(home)
+    (row,) = figures(browser.get("/trends"), "trends")[1:]
+    assert row[:5] == ["syscall.getpid.latency", "linux", "40", "1", "WORSE"]
+    page = browser.get(TREND)
+    (change,) = re.findall(r'<li class="worse">(.*?)</li>', page.text, re.DOTALL)
+    assert "worse +49.3%" in change
+    assert "20260130T000000Z-00001d" in change
+    assert len(figures(page, "points")) == 41
+    assert page.text.count('<a href="/runs/', page.text.index("<figure"), page.text.index("</figure>")) == 40
+
+
+def test_a_window_shows_a_part_and_changes_no_verdict(home):
+    history(home, (100, 30), (150, 10))
+    page = client(home).get(f"{TREND}&from=2026-01-28&to=2026-02-02")
+    assert [row[0][:10] for row in figures(page, "points")[1:]] == [
+        "2026-02-02",
+        "2026-02-01",
+        "2026-01-31",
+        "2026-01-30",
+        "2026-01-29",
+        "2026-01-28",
+    ]
+    assert "WORSE" in shown(page)
+    assert "worse +49.3%" in shown(page)
+    assert "No run is between" in shown(client(home).get(f"{TREND}&from=2027"))
+
+
+def test_another_machine_is_another_epoch_with_the_facts_that_differ(home):
+    history(home, (100, 3))
+    history(home, (50, 3), start=3, described=envelope(host_cpu="B CPU"))
+    text = shown(client(home).get(TREND))
+    assert "host.cpu: A CPU -> B CPU" in text
+
+
+def test_a_trend_that_is_not_there_is_not_found(home):
+    write(home, 0, passed(1.0))
+    assert client(home).get(TREND.replace("linux", "x")).status_code == 404
+
+
+# ---- hostile names, paths, proxies ----
+
+
+def test_names_of_a_run_are_text_on_every_page(home):
+    labels = {"branch": EVIL, "commit": EVIL, EVIL: EVIL}
+    write(home, 0, passed(1.0, metric=EVIL), labels=labels, target=EVIL, benchmark=EVIL, run_id="evil")
+    write(home, 1, [Failed(violations=(EVIL,))], labels=labels, target=EVIL, benchmark=EVIL)
+    browser = client(home)
+    query = {"target": EVIL, "benchmark": EVIL, "metric": EVIL, "branch": EVIL}
+    for path in (*PAGES, "/runs/evil", "/runs/~3Cscript~3E"):
+        found = browser.get(path, params=query if "{" not in path else None)
+        if found.headers["content-type"].startswith("text/html"):
+            assert "<script>alert" not in found.text, path
+    assert EVIL in shown(browser.get("/trend", params=query))
+
+
+def test_a_character_that_turns_the_writing_is_shown_as_its_escape(home):
+    write(home, 0, passed(1.0), labels={"branch": "a\u202eb"})
+    assert "\u202e" not in client(home).get("/").text
+
+
+@pytest.mark.parametrize("prefix", ["", "/bench"])
+def test_behind_a_proxy_every_link_has_the_prefix_whether_the_proxy_takes_it_off_or_not(home, prefix):
+    a_run(home, "one", host={"syscall.getpid": [1.0]})
+    found = client(home, base_path="/bench/").get(f"{prefix}/runs/one")
+    links = re.findall(r'(?:href|src|action)="(/[^"]*)"', found.text)
+    assert links
+    assert all(link.startswith("/bench/") for link in links)
+
+
+def test_a_home_without_runs_says_how_to_make_one(tmp_path):
+    with pytest.raises(UsageError, match="`benchproof run` makes one"):
+        app.create(tmp_path, index=None)
+
+
+# ---- names ----
 
 
 @pytest.mark.parametrize(

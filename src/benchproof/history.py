@@ -38,15 +38,26 @@ def trends(
     branch: str = "",
     delta: float | None = None,
     points: bool = False,
+) -> tuple[Trend, ...]:
+    """Of all series, or of those of a benchmark or metric, a target, a branch. Raises UsageError if there is none."""
+    found = judged(index, what=what, target=target, branch=branch, delta=delta, points=points)
+    if not found:
+        _refuse(index, what=what, target=target, branch=branch)
+    return found
+
+
+def judged(
+    index: Index,
+    *,
+    what: str = "",
+    target: str = "",
+    branch: str = "",
+    delta: float | None = None,
+    points: bool = False,
     among: Collection[tuple[str, str, str]] = (),
 ) -> tuple[Trend, ...]:
-    """Of all series, or of those of a benchmark or metric, a target, a branch. Raises UsageError if there is none.
-
-    `among`: only of these targets, benchmarks and metrics.
-    """
+    """The same, which may be none. `among`: only of these targets, benchmarks and metrics."""
     stored = index.series(what=what, target=target, branch=branch, among=among)
-    if not stored:
-        _refuse(index, what=what, target=target, branch=branch)
     try:
         found = trend.judge(lines(stored), delta=delta, points=points)
     except ModuleNotFoundError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -10,13 +11,14 @@ import sqlalchemy as sql
 
 from benchproof.errors import UsageError
 from benchproof.model import Frozen
-from benchproof.store.database import ANSWERS, CASES, RUNS
+from benchproof.store.database import ANSWERS, CASES, RUNS, SERIES
 from benchproof.store.index import Index, Known
 
 STATES = ("complete", "running")
 STATUSES = ("failed", "invalid", "unsupported", "unverified")  # of a question that has no verified answer
 GATES = ("met", "not met", "undecided", "review")
 _ESCAPE = "\\"
+_AT_ONCE = 500  # names in one query
 _EARLIEST, _LATEST = "0000-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
 _TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6}Z?)?)?)?)?)?)?", re.ASCII)
 _NAMES = msgspec.json.Decoder(tuple[str, ...])
@@ -36,12 +38,17 @@ class Wanted(Frozen, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
-            if (given := getattr(self, name)) and not _TIME.fullmatch(given):
-                raise UsageError(f"{name}: expected the beginning of a time such as 2026-11-20, found '{given[:40]}'")
+            refuse_no_time(name, getattr(self, name))
 
     def query(self) -> dict[str, str]:
         """As it is in a URL."""
         return {"q" if name == "text" else name: getattr(self, name) for name in self.__struct_fields__}
+
+
+def refuse_no_time(name: str, given: str) -> None:
+    """Raises UsageError for what is neither nothing nor the beginning of a time."""
+    if given and not _TIME.fullmatch(given):
+        raise UsageError(f"{name}: expected the beginning of a time such as 2026-11-20, found '{given[:40]}'")
 
 
 class Line(Frozen, frozen=True, kw_only=True):
@@ -129,3 +136,33 @@ def _written(name: str) -> str:
 
 def _holds(column: sql.Column[Any], text: str) -> sql.ColumnElement[bool]:
     return column.icontains(text, autoescape=True, escape=_ESCAPE)
+
+
+def series(index: Index, text: str, *, skip: int, most: int) -> tuple[list[tuple[str, str, str]], int]:
+    """Target, benchmark and metric of those whose name holds the text, by name, and how many there are."""
+    names = (SERIES.c.target, SERIES.c.benchmark, SERIES.c.metric)
+    found = sql.select(*names).distinct()
+    if text:
+        found = found.where(sql.or_(*(_holds(column, text) for column in names)))
+    page = found.order_by(SERIES.c.benchmark, SERIES.c.metric, SERIES.c.target).offset(skip).limit(most)
+    with index.reading() as connection:
+        total = connection.execute(sql.select(sql.func.count()).select_from(found.subquery())).scalar_one()
+        return [(row.target, row.benchmark, row.metric) for row in connection.execute(page)], total
+
+
+def times(index: Index, run_ids: Collection[str]) -> dict[str, str]:
+    """When each of these runs was made, in UTC."""
+    names = sorted(run_ids)
+    with index.reading() as connection:
+        return {
+            row.run_id: row.at
+            for start in range(0, len(names), _AT_ONCE)
+            for row in connection.execute(
+                sql.select(RUNS.c.run_id, RUNS.c.at).where(RUNS.c.run_id.in_(names[start : start + _AT_ONCE]))
+            )
+        }
+
+
+def within(at: str, since: str, until: str) -> bool:
+    """Whether a time is in the window; either end may be the beginning of a time, or nothing."""
+    return since + _EARLIEST[len(since) :] <= at <= until + _LATEST[len(until) :]

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from benchproof.errors import BenchproofError, UsageError
+from benchproof.store import listings
 
-_LONGEST = 300  # characters of one answer in a URL
+_LONGEST = 2000  # characters of one answer in a URL: names are as long as a bundle has them
 
 
 class Missing(BenchproofError):  # noqa: N818 - what HTTP calls it
@@ -29,6 +30,13 @@ def word(request: Request, key: str, known: Collection[str]) -> str:
     found = text(request, key)
     if found and found not in known:
         raise UsageError(f"{key}: expected one of {', '.join(known)}, found '{found}'")
+    return found
+
+
+def time(request: Request, key: str) -> str:
+    """The beginning of a time, or nothing. Raises UsageError."""
+    found = text(request, key)
+    listings.refuse_no_time(key, found)
     return found
 
 

@@ -23,6 +23,8 @@ REFRESH_S = 2.0  # between two looks for new runs, as long as anyone asks
 _PATIENCE_S = 0.25  # how long a page waits for such a look; what it finds later is on the next page
 _NAVIGATION: dict[str, tuple[str, ...]] = {
     "Runs": (),
+    "Compare": ("compare",),
+    "Trends": ("trends",),
     "Gates": ("gates",),
     "Floors": ("floors",),
     "Coverage": ("coverage",),

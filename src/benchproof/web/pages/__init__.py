@@ -10,9 +10,13 @@ PAGES = {  # path -> module and function
     "/": f"{_HERE}.runs:page",
     "/runs/{run}": f"{_HERE}.run:page",
     "/runs/{run}/files/{path:path}": f"{_HERE}.files:page",
+    "/compare": f"{_HERE}.compare:page",
+    "/trends": f"{_HERE}.trends:page",
+    "/trend": f"{_HERE}.trend:page",
     "/gates": f"{_HERE}.gates:page",
     "/floors": f"{_HERE}.floors:page",
     "/coverage": f"{_HERE}.coverage:page",
     "/metrics": f"{_HERE}.metrics:page",
+    "/palette.css": f"{_HERE}.palette:page",
     "/healthz": f"{_HERE}.health:page",
 }

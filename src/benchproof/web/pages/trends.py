@@ -1,0 +1,39 @@
+"""What became of each metric from run to run: a list to search, a line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from benchproof import history
+from benchproof.analysis.trend import Trend
+from benchproof.reporters import trends
+from benchproof.store import listings
+from benchproof.web import asked, sheets
+from benchproof.web.site import Site
+
+_MOST = 25
+
+
+def page(site: Site, request: Request) -> Response:
+    """One page of them, judged; of imported and complete runs."""
+    text, branch, number = (asked.text(request, "q"), asked.text(request, "branch"), asked.number(request, "page"))
+    names, total = listings.series(site.index, text, skip=(number - 1) * _MOST, most=_MOST)
+    found = history.judged(site.index, branch=branch, points=True, among=names) if names else ()
+    return site.page(
+        "trends.html",
+        text=text,
+        branch=branch,
+        rows=[(each, _query(each, found), trends.verdict(each), trends.expected(each.newest)) for each in found],
+        pager=asked.Pager(number, _MOST, total),
+        marks=sheets.MARKS,
+    )
+
+
+def _query(found: Trend, page: Sequence[Trend]) -> dict[str, str]:
+    """What its own page is asked for: its parameters, which may be others tomorrow, only where there are several."""
+    names = {name: getattr(found, name) for name in ("target", "benchmark", "metric")}
+    alike = [each for each in page if all(getattr(each, name) == text for name, text in names.items())]
+    return names | ({"parameters": found.parameters} if len(alike) > 1 else {})
