@@ -1,9 +1,10 @@
-"""Whoever is told: a real HTTP server that keeps what it was sent, and that can be made to refuse or to stay silent."""
+"""Whoever is told: real servers that keep what they were sent; that of HTTP can be made to refuse or to stay silent."""
 
 from __future__ import annotations
 
 import contextlib
 import http.server
+import socketserver
 import threading
 from collections.abc import Iterator
 
@@ -48,9 +49,40 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): ...
 
 
+class Mailbox(socketserver.ThreadingTCPServer):
+    """Takes mail by SMTP; `letters`: each as it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Postman)
+        self.letters = []
+
+    @property
+    def port(self):
+        return self.server_address[1]
+
+
+class _Postman(socketserver.StreamRequestHandler):
+    def handle(self):
+        self._say("220 mailbox")
+        for line in self.rfile:
+            verb = line[:4].upper().strip()
+            self._say({b"DATA": "354 go on", b"QUIT": "221 bye"}.get(verb, "250 good"))
+            if verb == b"DATA":
+                letter = iter(self.rfile.readline, b".\r\n")
+                self.server.letters.append(b"".join(letter).decode())
+                self._say("250 good")
+            elif verb == b"QUIT":
+                return
+
+    def _say(self, words):
+        self.wfile.write(words.encode() + b"\r\n")
+
+
 @contextlib.contextmanager
-def receiver() -> Iterator[Receiver]:
-    server = Receiver()
+def receiver(kind: type = Receiver) -> Iterator[Receiver]:
+    server = kind()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

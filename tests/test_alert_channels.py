@@ -17,7 +17,7 @@ from benchproof.alerts.news import News
 from benchproof.alerts.rules import Channel, Hidden
 from benchproof.alerts.state import Incident
 from benchproof.errors import NotDelivered
-from receivers import receiver
+from receivers import Mailbox, receiver
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # which apprise has a use for
 ROOT = Path(__file__).parent.parent
@@ -107,6 +107,17 @@ def test_apprise_brings_the_words_to_a_service_of_its_kind():
     assert plain["title"] == "lab 1: 1 worse"
     assert "WORSE syscall.getpid.latency of linux0 (r), since 2026-11-21: +8 %" in plain["message"]
     assert "syscall.getpid.latency of linux0" in chat["text"]
+
+
+def test_a_mail_has_the_words_and_no_header_that_a_name_brought():
+    with receiver(Mailbox) as box:
+        address = f"mailto://127.0.0.1:{box.port}?from=lab@example.org&to=team@example.org&mode=insecure"
+        channels.send(by_apprise(address), message.of("lab 1\r\nBcc: x", news(name=HOSTILE), NOW), now=NOW)
+    (letter,) = box.letters
+    head, _, body = letter.partition("\r\n\r\n")
+    assert "Subject: lab 1 Bcc: x: 1 worse" in head
+    assert not [line for line in head.splitlines() if line.startswith("Bcc")]
+    assert "latency of linux0 (r), since 2026-11-21" in body.replace("=\r\n", "")
 
 
 def test_a_hostile_name_mentions_nobody_links_nowhere_and_breaks_no_line():

@@ -171,6 +171,8 @@ def test_a_rule_whose_names_match_nothing_is_undecided_and_hides_no_other(home, 
     assert found.undecided == ("typo",)
     branch = stated(tmp_path, '[rules.typo]\nbranch = "mian"\nworse = "5 %"\n')
     assert "did you mean 'main'" in checked(branch, home).findings[0].text
+    name = stated(tmp_path, '[rules.typo]\nbenchmark = "syscall.getpd"\nworse = "5 %"\n')
+    assert "did you mean 'syscall.getpid'" in checked(name, home).findings[0].text
 
 
 def test_the_rules_in_the_documentation_make_sense(tmp_path):

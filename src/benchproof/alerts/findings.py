@@ -66,7 +66,7 @@ class Watch:
         self._home = home
         self._url = url
         self._now = now
-        self._trends: dict[tuple[str, float | None], tuple[Trend, ...]] = {}
+        self._trends: dict[tuple[str, str, str, float | None], tuple[Trend, ...]] = {}
 
     def found(self, rule: Rule) -> tuple[Finding, ...]:
         """All that the rule watches. What cannot be asked at all is one finding, undecided."""
@@ -114,9 +114,12 @@ class Watch:
     def _of_trends(self, rule: Rule) -> Iterator[Finding]:
         assert rule.worse is not None
         delta = rule.worse if rule.worse < trend.DELTA else None  # what is to be found must count as a change
-        asked = (rule.branch, delta)
+        what = next((name for name in (rule.benchmark, rule.metric) if not _is_pattern(name)), "")
+        target = "" if _is_pattern(rule.target) else rule.target
+        asked = (what, target, rule.branch, delta)
         if asked not in self._trends:
-            self._trends[asked] = history.trends(self._index, branch=rule.branch, delta=delta)
+            found = history.trends(self._index, what=what, target=target, branch=rule.branch, delta=delta)
+            self._trends[asked] = found
         times = {run.run_id: run.at for run in self._index.runs()} if rule.since else {}
         for each in self._trends[asked]:
             if rule.asks_for(benchmark=each.benchmark, metric=each.metric, target=each.target):
@@ -165,6 +168,10 @@ class Watch:
             return bundle.load_sealed(baselines.baseline(name, home=self._home, index=self._url, but_not=but_not))
 
         return find
+
+
+def _is_pattern(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
 
 
 def _policy(rule: Rule) -> Policy | None:

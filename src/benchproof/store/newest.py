@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
@@ -75,7 +74,4 @@ def _newest_runs(branch: str) -> sql.Select[tuple[int, str]]:
         .where(RUNS.c.state == "complete", POINTS.c.verified)
         .group_by(POINTS.c.series)
     )
-    if branch:  # neither LIKE nor a function for JSON is the same in both databases
-        label = f'"branch":{msgspec.json.encode(branch).decode()}'
-        wanted = wanted.where(sql.func.replace(RUNS.c.labels, label, "") != RUNS.c.labels)
-    return wanted
+    return wanted.where(RUNS.c.branch == branch) if branch else wanted
