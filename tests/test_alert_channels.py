@@ -28,7 +28,10 @@ HOSTILE = "<!channel> @here [pay](https://evil.example) *b* `c`\n\r\nBcc: x\u202
 
 def news(count=1, name="syscall.getpid"):
     subjects = [Subject(name, f"{name}.latency", f"linux{n}") for n in range(count)]
-    made = [Incident(rule="r", subject=each, mode="gate", since="2026-11-21", text="+8 %") for each in subjects]
+    made = [
+        Incident(rule="r", subject=each, name=each.called(""), mode="gate", since="2026-11-21", text="+8 %")
+        for each in subjects
+    ]
     return [News("opened", each, 1) for each in made]
 
 

@@ -122,11 +122,12 @@ def test_what_was_imported_never_appears_as_a_figure_and_hides_none(tmp_path):
 
 
 def test_hostile_names_are_text_and_nothing_else(tmp_path):
-    write(tmp_path, 0, passed(1, metric=HOSTILE), target=HOSTILE, benchmark=HOSTILE, parameters={HOSTILE: HOSTILE})
-    found = told(tmp_path)
-    (key,) = [dict(key[1:]) for key in found if key[0] == "last_median"]
-    assert key["benchmark"] == key["metric"] == key["target"] == HOSTILE
-    assert json.loads(key["parameters"]) == {HOSTILE: HOSTILE}
+    for number in range(2):
+        names = {"target": HOSTILE, "benchmark": HOSTILE, "parameters": {HOSTILE: HOSTILE + str(number)}}
+        write(tmp_path, number, passed(1, metric=HOSTILE), **names)
+    keys = [dict(key[1:]) for key in told(tmp_path) if key[0] == "last_median"]
+    assert all(key["benchmark"] == key["metric"] == key["target"] == HOSTILE for key in keys)
+    assert [json.loads(key["parameters"]) for key in keys] == [{HOSTILE: HOSTILE + "0"}, {HOSTILE: HOSTILE + "1"}]
 
 
 def test_the_parser_of_the_tests_sees_what_is_not_escaped(tmp_path, monkeypatch):
@@ -151,14 +152,21 @@ def test_a_foreign_parser_reads_the_same(tmp_path):
         assert theirs == ours
 
 
-def test_two_cases_of_one_benchmark_are_told_apart_by_their_parameters(tmp_path):
-    write(tmp_path, 0, passed(1), parameters={"size": 1})
-    write(tmp_path, 1, passed(2), parameters={"size": 2})
+def test_cases_of_one_benchmark_are_told_apart_by_the_parameters_that_differ_and_one_alone_needs_none(tmp_path):
+    write(tmp_path, 0, passed(1), parameters={"size": 1, "warmups": 10})
+    assert not [key for key in told(tmp_path) if "parameters" in dict(key[1:])]
+    write(tmp_path, 1, passed(2), parameters={"size": 2, "warmups": 10})
     found = told(tmp_path)
     assert {dict(key[1:])["parameters"]: value for key, value in found.items() if key[0] == "last_median"} == {
         '{"size":1}': 1,
         '{"size":2}': 2,
     }
+
+
+def test_what_was_made_slower_on_purpose_is_told_even_alone(tmp_path):
+    write(tmp_path, 0, passed(1), parameters={"size": 1, "inject": 1e-6})
+    (key,) = [dict(key[1:]) for key in told(tmp_path) if key[0] == "last_median"]
+    assert key["parameters"] == '{"inject":1e-6}'
 
 
 def test_a_branch_is_asked_for_to_the_letter(tmp_path):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from benchproof.analysis.apart import told_apart
 from benchproof.errors import one_line
 from benchproof.model import Frozen
 from benchproof.store import bundle, points
@@ -32,6 +33,7 @@ _LOOKED_AT = 10  # newest runs that are asked whether a figure was lost since
 _VERDICTS = ("met", "not met", "undecided", "review", "off")
 
 Stamp = tuple[str, str]  # when, which run: in the order of time
+Shown = tuple["Newest", dict[str, str]]  # a figure and its labels
 
 
 class Sample(Frozen, frozen=True):
@@ -77,12 +79,12 @@ def gauges(index: Index, *, branch: str = "") -> tuple[Gauge, ...]:
         Gauge(
             "benchproof_last_median",
             "Median over the invocations of the newest complete run with a verified figure, in the unit of the label",
-            tuple(Sample(_labels(each), each.value) for each in kept),
+            tuple(Sample(labels, each.value) for each, labels in kept),
         ),
         Gauge(
             "benchproof_last_median_timestamp_seconds",
             "When that figure was measured",
-            tuple(Sample(_labels(each), _seconds(each.at)) for each in kept),
+            tuple(Sample(labels, _seconds(each.at)) for each, labels in kept),
             unit="seconds",
         ),
         Gauge(
@@ -122,26 +124,34 @@ def _without_figure(loaded: Iterable[tuple[Stamp, Run]]) -> dict[Case, Stamp]:
     }
 
 
-def _bounded(found: Sequence[Newest], lost: Mapping[Case, Stamp]) -> tuple[list[Newest], Counter[str]]:
+def _bounded(found: Iterable[Newest], lost: Mapping[Case, Stamp]) -> tuple[list[Shown], Counter[str]]:
     """What is shown, in the order of names, and how much is not and why."""
     reasons = Counter({"lost": 0, "name": 0, "limit": 0})
     shown = []
-    for each in found:
+    for each, labels in _labelled(found):
         if lost.get(each.case, ("", "")) > (each.at, each.run_id):
             reasons["lost"] += 1
-        elif max(map(len, _labels(each).values())) > LONGEST_LABEL:
+        elif max(map(len, labels.values())) > LONGEST_LABEL:
             reasons["name"] += 1
         else:
-            shown.append(each)
+            shown.append((each, labels))
     reasons["limit"] = max(0, len(shown) - MOST_SERIES)
-    kept = {id(each) for each in sorted(shown, key=lambda each: each.at, reverse=True)[:MOST_SERIES]}
-    return [each for each in shown if id(each) in kept], reasons
+    oldest = sorted(shown, key=lambda each: (each[0].at, each[0].run_id))[: reasons["limit"]]
+    gone = {id(each) for each, _ in oldest}
+    return [(each, labels) for each, labels in shown if id(each) not in gone], reasons
 
 
-def _labels(each: Newest) -> dict[str, str]:
-    """Without parameters where the case has none: a label that is empty is none."""
-    found = {"benchmark": each.benchmark, "metric": each.metric, "target": each.target, "unit": each.unit}
-    return found if each.parameters == "{}" else found | {"parameters": one_line(each.parameters)}
+def _labelled(found: Iterable[Newest]) -> Iterator[Shown]:
+    """Parameters are a label only where a metric has several cases: a label that is empty is none."""
+    metrics: dict[tuple[str, ...], list[Newest]] = {}
+    for each in found:
+        metrics.setdefault((each.benchmark, each.metric, each.target, each.unit), []).append(each)
+    for names, cases in metrics.items():
+        labels = dict(zip(("benchmark", "metric", "target", "unit"), names, strict=True))
+        apart = told_apart(each.parameters for each in cases)
+        for each in cases:
+            told = apart[each.parameters]
+            yield each, labels | ({"parameters": one_line(told)} if told else {})
 
 
 def _seconds(at: str) -> float:

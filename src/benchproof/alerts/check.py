@@ -70,7 +70,7 @@ def _told(
     due = news.due(incidents, channel.name, _by_name(rules), now)
     if not due:
         return None
-    events = tuple((each.event, str(each.incident.subject)) for each in due)
+    events = tuple((each.event, each.incident.name) for each in due)
     if dry_run:
         return Delivery(channel.name, events)
     try:

@@ -6,7 +6,7 @@ difference, a baseline and a limit as `benchproof gate` judges them. What is und
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
@@ -16,6 +16,7 @@ import msgspec
 from benchproof import baselines, foreign, gating, history, report
 from benchproof.alerts.rules import PLAN, TREND, Rule
 from benchproof.analysis import trend
+from benchproof.analysis.apart import told_apart
 from benchproof.analysis.gate import REFERENCE, GateVerdict
 from benchproof.analysis.matrix import Report
 from benchproof.analysis.trend import Stretch, Trend
@@ -42,11 +43,11 @@ class Subject(Frozen, frozen=True):
     target: str = ""
     parameters: str = ""
 
-    def __str__(self) -> str:
+    def called(self, parameters: str) -> str:
+        """In words, with those of its parameters that tell it apart."""
         if not self.benchmark:
             return "runs"
-        given = f" {self.parameters}" if self.parameters not in {"", "{}"} else ""
-        return f"{self.metric or self.benchmark}{given} of {self.target}"
+        return " ".join(filter(None, (self.metric, parameters, "of", self.target)))
 
 
 class Finding(Frozen, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class Finding(Frozen, frozen=True, kw_only=True):
     subject: Subject
     state: State
     text: str
+    name: str = "runs"  # of the subject, for a reader
 
 
 class Watch:
@@ -75,7 +77,7 @@ class Watch:
         except BenchproofError as error:
             return (Finding(rule=rule.name, subject=Subject(), state="undecided", text=str(error)),)
         if found:
-            return found
+            return tuple(_named(found))
         asked = f"benchmark '{rule.benchmark}', metric '{rule.metric}', target '{rule.target}'"
         return (Finding(rule=rule.name, subject=Subject(), state="undecided", text=f"nothing matches {asked}"),)
 
@@ -168,6 +170,17 @@ class Watch:
             return bundle.load_sealed(baselines.baseline(name, home=self._home, index=self._url, but_not=but_not))
 
         return find
+
+
+def _named(found: Iterable[Finding]) -> Iterator[Finding]:
+    """With the parameters where there are several cases of one metric."""
+    cases: dict[Subject, list[Finding]] = {}
+    for each in found:
+        cases.setdefault(msgspec.structs.replace(each.subject, parameters=""), []).append(each)
+    for some in cases.values():
+        apart = told_apart(each.subject.parameters for each in some)
+        for each in some:
+            yield msgspec.structs.replace(each, name=each.subject.called(apart[each.subject.parameters]))
 
 
 def _is_pattern(name: str) -> bool:

@@ -78,7 +78,7 @@ def _line(news: News) -> str:
     reason = plain(each.text)
     cut = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}..."
     when = f"from {each.since} to {each.ended}" if each.ended else f"since {each.since}"
-    return f"{_WORDS[news.event]} {plain(str(each.subject))[:_LONGEST]} ({plain(each.rule)}), {when}: {cut}"
+    return f"{_WORDS[news.event]} {plain(each.name)[:_LONGEST]} ({plain(each.rule)}), {when}: {cut}"
 
 
 def _event(news: News) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class News(Frozen, frozen=True):
     @property
     def id(self) -> str:
         """The same when it is sent once more because nobody heard it: a receiver may drop what it has."""
-        said = [self.event, *map(str, self.incident.key), self.incident.since, self.count]
+        said = [self.event, self.incident.rule, self.incident.subject, self.incident.since, self.count]
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:32]
 
 
@@ -52,9 +52,11 @@ def merged(before: Iterable[Incident], findings: Iterable[Finding], rules: Rules
 def _opened(found: Finding, old: Incident | None, mode: str, now: datetime) -> Incident:
     if old is None:
         since = now.isoformat(timespec="seconds")
-        return Incident(rule=found.rule, subject=found.subject, mode=mode, since=since, text=found.text)
+        return Incident(
+            rule=found.rule, subject=found.subject, name=found.name, mode=mode, since=since, text=found.text
+        )
     still = {name: told for name, told in old.told.items() if told.event != "recovered"}  # the others hear it anew
-    return msgspec.structs.replace(old, text=found.text, ended="", mode=mode, told=still)
+    return msgspec.structs.replace(old, name=found.name, text=found.text, ended="", mode=mode, told=still)
 
 
 def _settled(incident: Incident, rule: Rule) -> bool:

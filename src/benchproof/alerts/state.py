@@ -34,6 +34,7 @@ class Incident(Frozen, frozen=True, kw_only=True):
 
     rule: str
     subject: Subject
+    name: str  # of the subject, for a reader
     mode: str  # gate | review
     since: str  # RFC 3339, UTC
     text: str

@@ -81,7 +81,7 @@ def _show(found: Checked, *, dry_run: bool, as_json: bool) -> None:
         )
         return
     for each in found.open:
-        click.echo(one_line(f"OPEN {each.rule}: {each.subject}: {each.text} (since {each.since}, mode {each.mode})"))
+        click.echo(one_line(f"OPEN {each.rule}: {each.name}: {each.text} (since {each.since}, mode {each.mode})"))
     for rule in dict.fromkeys(each.rule for each in found.findings):
         click.echo(one_line(_totals(rule, [each for each in found.findings if each.rule == rule])))
     for told in found.deliveries:
