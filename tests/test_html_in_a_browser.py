@@ -57,6 +57,14 @@ def test_the_page_is_never_wider_than_the_screen(opened, width):
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_that_nobody_would_choose_make_it_no_wider(opened, width, tmp_path):
+    path = tmp_path / "long.html"
+    path.write_text(FORMATS.load("html")(pages.hostile(pages.report(), "x" * 5000)), encoding="utf-8")
+    page, _ = opened(width, path=path)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
 def test_the_width_is_measured_a_page_that_is_too_wide_is_noticed(opened):
     page, _ = opened("phone")
     page.evaluate("document.body.style.width = '900px'")

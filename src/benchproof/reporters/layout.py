@@ -118,6 +118,8 @@ def rules(report: Report, benchmark: str) -> str:
 
 def _common_rules(report: Report) -> Inspired | None:
     """Those that every benchmark follows in part."""
+    if not report.inspired:
+        return None
     found = {inspired.of(row.benchmark, report.inspired) for row in report.rows}
     return found.pop() if len(found) == 1 else None
 
@@ -247,8 +249,11 @@ def coverage(report: Report) -> str:
     return f"{report.passed}/{report.total} passed" + (f" ({others})" if others else "")
 
 
-def legend(report: Report, *, exact: bool, paired: bool) -> str:
-    """How to read a table; `paired`: of one target against another, its ratio in a column of its own."""
+def legend(report: Report, *, exact: bool, paired: bool, signs: bool = True) -> str:
+    """How to read a table.
+
+    `paired`: of one target against another, its ratio in a column of its own; `signs`: a verdict is one, and no word.
+    """
     if not report.vary:
         return "Medians of what another tool's file says; no oracle saw the work (?), and nothing is compared."
     where = (
@@ -264,8 +269,8 @@ def legend(report: Report, *, exact: bool, paired: bool) -> str:
     return (
         f"Medians of {report.blocks} invocations, each verified; {where} "
         f"with its {1 - 2 * report.design.alpha:.0%} interval and the verdict against a margin of "
-        f"{report.design.margin:.3g} (+ faster, - slower, = same, ~ undecided); ± is the robust spread between "
-        f"invocations where it is over {NOISY_SPREAD:.0%}.{_doubted(report)}{_calibrated(report)}"
+        f"{report.design.margin:.3g}{' (+ faster, - slower, = same, ~ undecided)' * signs}; ± is the robust spread "
+        f"between invocations where it is over {NOISY_SPREAD:.0%}.{_doubted(report)}{_calibrated(report)}"
     )
 
 

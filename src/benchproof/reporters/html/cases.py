@@ -11,6 +11,7 @@ from benchproof.markup import Markup, element
 from benchproof.reporters import layout
 from benchproof.reporters.html import parts
 
+_MOST_OF_A_NAME = 26  # characters of a target beside its median, in half a column
 MOST_CASES = 150  # that are drawn; the figures of all are in the tables
 _LEGEND = (
     "Left, every invocation as a point; the bar is the median, the line its 95 % interval where there are enough. "
@@ -47,7 +48,7 @@ def _lane(report: Report, row: Row, target: str) -> Lane:
     names = [column.target for column in report.columns]
     interval = cell.intervals.get("median")
     return Lane(
-        name=parts.name(layout.shown_target(report, target)),
+        name=layout.cut(layout.shown_target(report, target), _MOST_OF_A_NAME),
         series=names.index(target) if target in names else 0,
         values=cell.values,
         blocks=cell.blocks,

@@ -21,7 +21,7 @@ def section(report: Report) -> Iterator[Markup]:
     rows = [row for row in parts.timed(report) if any(column.target in row.cells for column in columns)]
     if rows:
         yield matrix(report, columns, rows, _CAPTION)
-        yield parts.paragraph(layout.legend(report, exact=False, paired=False), class_="quiet small")
+        yield parts.paragraph(layout.legend(report, exact=False, paired=False, signs=False), class_="quiet small")
 
 
 def matrix(report: Report, columns: Sequence[Column], rows: Sequence[Row], caption: str) -> Markup:

@@ -69,7 +69,7 @@ def _icon(name: str) -> Markup:
 def status(word: str, *, heard: bool = False) -> Markup:
     """How an answer ended. `heard`: the word is for the ear alone, where a figure says the same to the eye."""
     colour, _ = _STATUSES.get(word, ("doubt", ""))
-    shown = element("span", word, class_="hear") if heard else word
+    shown = element("span", name(word), class_="hear") if heard else name(word)
     return element("span", _icon(word) if word in _STATUSES else "", shown, class_=f"badge {colour}")
 
 

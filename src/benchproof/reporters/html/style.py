@@ -28,10 +28,10 @@ small,.small{font-size:.85rem}
 nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1rem;list-style:none;padding:0;max-width:none;font-size:.9rem}
 aside{border-left:4px solid var(--doubt);background:var(--panel);padding:.5rem .8rem;margin:.8rem 0}
 aside ul{margin:.2rem 0}
-dl.facts{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem}
+dl.facts{display:grid;grid-template-columns:minmax(8rem,19rem) minmax(0,1fr);gap:.3rem 1rem}
 dl.facts dt{font-weight:600}
 dl.facts dd{margin:0}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;position:relative}
 table{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.9rem}
 caption{text-align:left;color:var(--muted);padding:.2rem 0 .4rem;max-width:52rem}
 th,td{min-width:5.5rem;text-align:left;vertical-align:top;
@@ -45,10 +45,10 @@ td .ratio{display:block;white-space:nowrap}
 td .figure{font-variant-numeric:tabular-nums}
 .icon{width:.85em;height:.85em;vertical-align:-.05em;margin-right:.3em;overflow:visible}
 .good{color:var(--good)}.bad{color:var(--bad)}.same{color:var(--same)}.doubt{color:var(--doubt)}
-.badge{font-weight:600;white-space:nowrap}
+.badge{font-weight:600}
 .strip{width:40%;min-width:9rem}
 .cases{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,34rem),1fr));gap:1rem 2rem}
-figure{margin:0;break-inside:avoid}
+figure{margin:0;min-width:0;overflow-x:clip;break-inside:avoid}
 figcaption{font-weight:600;margin-bottom:.3rem}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:0 1.2rem}
 .curves{max-width:46rem}
@@ -57,7 +57,7 @@ ol.lines{list-style:none;display:flex;flex-wrap:wrap;gap:0 .9rem;margin:0;paddin
 footer{margin-top:3rem;border-top:2px solid var(--grid);padding-top:.6rem;color:var(--muted);font-size:.85rem}
 @media screen and (max-width:48rem){
 .two{grid-template-columns:1fr}
-dl.facts{grid-template-columns:1fr;gap:0}
+dl.facts{grid-template-columns:minmax(0,1fr);gap:0}
 dl.facts dd{margin-bottom:.5rem}
 table.cards,table.cards tbody,table.cards tr,table.cards th,table.cards td{display:block;width:auto;text-align:left}
 table.cards caption{display:block}
