@@ -6,14 +6,16 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from benchproof import checkouts, plan, report, reruns
+from benchproof import checkouts, plan, policy, report, reruns
 from benchproof.analysis.compare import exactly
-from benchproof.continuous import changes, judging, sides
+from benchproof.cli import bisect_, ci_, gate_, run_, trend_, upload_
+from benchproof.continuous import changes, judging, measuring, sides
 from benchproof.continuous.building import BuildFailed, build
 from benchproof.continuous.sides import Side
 from benchproof.errors import UsageError
@@ -33,7 +35,7 @@ MINE = {"kind": "command", "command": ["{checkout}/run", "{argv}"]}
 RULES = {
     "suites": {"mine": {"benchmarks": ["fork.fork", "fork.image_size", "syscall.getpid", "lifecycle.exec"]}},
     "rerun": [
-        {"benchmarks": ["fork"], "paths": ["src/image.rs", "src/fork/**"], "why": "fork and image code"},
+        {"benchmarks": ["fork.*"], "paths": ["src/image.rs", "src/fork/**"], "why": "fork and image code"},
         {"benchmarks": ["lifecycle.exec"], "paths": ["src/boot/**"]},
     ],
 }
@@ -86,7 +88,7 @@ def test_a_tag_is_a_release(environment, said, everything):
         ({}, "rerun: expected tables written"),
         ([{"benchmarks": ["fork"]}], "rerun 1: paths: expected a list of at least one"),
         ([{"benchmarks": ["frok"], "paths": ["a"]}], "unknown benchmark 'frok'; known: "),
-        ([{"benchmarks": ["fork"], "paths": ["a"], "path": 1}], "unknown key 'path'"),
+        ([{"benchmarks": ["fork.*"], "paths": ["a"], "path": 1}], "unknown key 'path'"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused_when_the_plan_is_read(rerun, words):
@@ -304,8 +306,8 @@ def getpid(home, head, *, base=GOOD, gates=None):
 def status(run, policy_gates=None, *, gone=()):
     if policy_gates is None:
         return judging.status(report.build(run))
-    policy = Policy(name="policy", baseline="branch:main", gates=policy_gates)
-    return judging.status(judging.judged(run, policy, {"mine": "head"}, gone=gone))
+    stated = Policy(name="policy", baseline="branch:main", gates=policy_gates)
+    return judging.status(judging.judged(run, stated, {"mine": "head"}, gone=gone))
 
 
 WRONG = Failed(violations=("wrong answer",))
@@ -405,10 +407,10 @@ def test_a_comment_fits_into_the_place_that_there_is_for_one(tmp_path):
     rows = tuple(
         msgspec.structs.replace(
             found.rows[0],
-            benchmark=f"one.of.a.great.many.benchmarks.{n}",
-            metric=f"one.of.a.great.many.benchmarks.{n}.latency",
+            benchmark=f"{'a.long.name.' * 40}{n}",
+            metric=f"{'a.long.name.' * 40}{n}.latency",
         )
-        for n in range(800)
+        for n in range(150)
     )
     slower = found.rows[0].cells["head"]
     for head in (slower, msgspec.structs.replace(slower, comparison=exactly(1.0, 1.0, "lower"))):
@@ -522,3 +524,71 @@ def test_a_wrong_question_of_ci_is_exit_status_2(project, words, said):
     done = ci(project, *words)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert said in done.stderr
+
+
+def test_what_is_built_already_needs_no_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.toml").write_text(PLAN)
+    request = measuring.Request(folders=("/b", "/h"))
+    asked = measuring.asked(tmp_path / "plan.toml", (), (), request, {})
+    assert (asked.change, asked.choices[0].due, asked.choices[0].why) == (None, True, "what changed is not known")
+    with pytest.raises(UsageError, match="git rev-parse"):
+        measuring.asked(tmp_path / "plan.toml", (), (), measuring.Request(build="make"), {})
+
+
+# ---- the page ----
+
+PAGE = (Path(__file__).parent.parent / "docs" / "ci.md").read_text()
+
+
+def fence(kind: str) -> str:
+    (found,) = re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+    return found
+
+
+def test_the_plan_and_the_policy_of_the_page_make_sense_together(tmp_path):
+    (tmp_path / "ci.toml").write_text(fence("toml policy"))
+    found = two(tomllib.loads(fence("toml")) | {"gates": policy.load(tmp_path / "ci.toml").gates})
+    parsed = plan.parse(found.document, where="plan", recorded=True)
+    assert [(gate.target, gate.mode) for gate in parsed.gates] == [("head", "gate"), ("head", "review")]
+
+
+@pytest.mark.parametrize(
+    ("file", "families"),
+    [
+        ("capsem-core/src/image.rs", {"fork"}),
+        ("capsem-core/src/lib.rs", {"fork"}),
+        ("capsem-core/src/session/maintenance.rs", {"fork"}),
+        ("capsem-service/src/a.rs", {"fork", "lifecycle"}),
+        ("capsem-process/src/a.rs", {"fork", "lifecycle"}),
+        ("capsem-core/src/vm/boot.rs", {"lifecycle"}),
+        ("capsem-init/a.rs", {"lifecycle"}),
+        ("README.md", set()),
+    ],
+)
+def test_fork_and_life_cycle_are_rerun_when_what_they_measure_changes_and_for_a_release(tmp_path, file, families):
+    folder = repository(tmp_path)
+    commit(folder, "base", a="1")
+    commit(folder, "head", **{file.replace("/", "__"): "2"})
+    change = changes.of(checkouts.around(folder), "HEAD~1", "HEAD", {})
+    suites = {"s": {"benchmarks": ["fork.fork", "lifecycle.exec", "lifecycle.delete"]}}
+    document = tomllib.loads(fence("toml rerun")) | {"suites": suites}
+
+    def due(everything=""):
+        found = reruns.choices(document, (), where="page", changed=change.files, everything=everything)
+        return {each.name.partition(".")[0] for each in found if each.due}
+
+    assert due() == families
+    assert due("a release is cut") == {"fork", "lifecycle"}
+
+
+def test_the_links_and_the_options_of_the_page_exist():
+    folder = Path(__file__).parent.parent / "docs"
+    assert not [link for link in re.findall(r"\]\(([^)]+)\)", PAGE) if not (folder / link).exists()]
+    known = {
+        name
+        for each in (ci_, bisect_, upload_, run_, gate_, trend_)
+        for param in each.command.params
+        for name in param.opts
+    }
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGE)) <= known

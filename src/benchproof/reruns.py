@@ -1,7 +1,7 @@
 """Which benchmarks a change asks for: the `[[rerun]]` tables of a plan, held against the files that changed.
 
     [[rerun]]
-    benchmarks = ["fork"]                    # a benchmark, a suite, or the first word of names: `fork.*`
+    benchmarks = ["fork.*"]                  # a benchmark, a suite, or all whose names begin so
     paths = ["src/image.rs", "src/fork/**"]  # of the repository: `*` is within a folder, `**` over folders
     why = "fork and image code"
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchproof.benchmarks import BENCHMARKS, SUITES
-from benchproof.errors import UsageError
+from benchproof.errors import UsageError, one_line
 from benchproof.model import Frozen
 from benchproof.plugins import nearest
 from benchproof.suites import asked_of, names_of
@@ -96,7 +96,8 @@ def _choice(name: str, rules: Sequence[Rule], changed: Changed | None) -> Choice
     for rule in rules:
         if files := changed(rule.paths):
             more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-            return Choice(name, due=True, why=f"changed: {files[0]}{more}" + (f" ({rule.why})" if rule.why else ""))
+            because = f" ({rule.why})" if rule.why else ""
+            return Choice(name, due=True, why=f"changed: {one_line(files[0])}{more}{because}")
     patterns = ", ".join(pattern for rule in rules for pattern in rule.paths)
     return Choice(name, due=False, why=f"nothing changed in {patterns}")
 
@@ -109,10 +110,9 @@ def names_of_in_order(suites: Mapping[str, Any], wanted: tuple[str, ...]) -> tup
 
 
 def _names(suites: Mapping[str, Any], names: tuple[str, ...]) -> set[str]:
-    own = names_of(asked_of(dict(suites), names))
-    return own.union(*(_family(name) for name in names if name not in suites and name not in SUITES))
+    return names_of(asked_of(dict(suites), names)).union(*map(_family, names))
 
 
 def _family(name: str) -> list[str]:
-    """The benchmarks whose names begin with that word."""
-    return [each for each in BENCHMARKS.names() if each.startswith(f"{name}.")]
+    """The benchmarks that `fork.*` means; none for any other name."""
+    return [each for each in BENCHMARKS.names() if name.endswith(".*") and each.startswith(name[:-1])]

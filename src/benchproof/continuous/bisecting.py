@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,31 @@ class Question(Frozen, frozen=True, kw_only=True):
     threshold: float
 
 
+class _Silent:
+    """Who watches a search is told of commits, not of the one invocation that each is."""
+
+    def planned(self, targets: Sequence[str]) -> None:
+        """Not told."""
+
+    def note(self, message: str) -> None:
+        """Not told."""
+
+    def done(self, block: int, target: str, benchmark: str) -> None:
+        """Not told."""
+
+
 def find(question: Question, home: Path, probe: Probe, progress: Progress) -> Found:
     """The commits of which one changed the count. Raises NoEndError, UsageError."""
     repository = question.repository
     good, bad = (repository.commit(each) for each in (question.good, question.bad))
     commits = repository.between(good, bad)
-    progress.note(f"{len(commits) - 1} commits; about {(len(commits) - 1).bit_length() + 2} of them are measured")
+    progress.note(
+        f"{len(commits) - 1} commits; about {(len(commits) - 2).bit_length() + 2} are measured, the ends first"
+    )
     chosen: list[str] = []  # the metric that the good end has: of all other commits, too
 
     def measure(commit: str) -> Step:
-        step = _step(question, commit, f"{good[:12]}..{bad[:12]}", chosen, home, probe, progress)
+        step = _step(question, commit, f"{good[:12]}..{bad[:12]}", chosen, home, probe)
         progress.note(f"{commit[:12]} {repository.subject(commit)}: {_said(step)}")
         return step
 
@@ -55,9 +71,7 @@ def _said(step: Step) -> str:
     return step.trouble if step.value is None else f"{step.value:,.6f}".rstrip("0").rstrip(".") + f" {step.unit}"
 
 
-def _step(
-    question: Question, commit: str, span: str, chosen: list[str], home: Path, probe: Probe, progress: Progress
-) -> Step:
+def _step(question: Question, commit: str, span: str, chosen: list[str], home: Path, probe: Probe) -> Step:
     """One commit; what cannot be built or measured is a step without a figure, whatever the reason. Never a guess."""
     log = home / "builds" / f"{commit[:12]}.txt"
     try:
@@ -66,7 +80,7 @@ def _step(
                 build(question.build, folder, supervisor=probe.path, timeout_s=question.build_timeout_s, log=log)
             document, _ = plan.counted(sides.one_sided(question.document, str(folder), question.where))
             wanted = _alone(plan.parse(document, where=question.where))
-            path = measuring.run(wanted, home, probe, progress, {"commit": commit, "bisect": span})
+            path = measuring.run(wanted, home, probe, _Silent(), {"commit": commit, "bisect": span})
     except BuildFailed as error:
         return Step(commit=commit, trouble=str(error))
     except UsageError as error:
