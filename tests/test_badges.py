@@ -80,6 +80,15 @@ def test_an_unknown_gate_is_refused_with_those_that_there_are(home, tmp_path):
         made(home, tmp_path, "--gate", "syscall.getpod")
 
 
+def test_the_gate_of_an_inspired_benchmark_says_so(tmp_path):
+    table = '[inspired."TPC-C"]\nunmet = ["no audit"]\n'
+    (tmp_path / "plan.toml").write_text(PLAN + table)
+    invoke("run", "--plan", str(tmp_path / "plan.toml"), "--home", str(tmp_path), "-b", "syscall.getpid")
+    (name, text) = next(iter(made(tmp_path, tmp_path / "out", "--gate", "syscall.getpid").items()))
+    assert name.startswith("syscall.getpid-inspired-by-tpc-c-")
+    assert ">syscall.getpid (inspired by TPC-C)<" in text
+
+
 def test_a_policy_is_judged_in_place_of_the_plan(home, tmp_path):
     policy = tmp_path / "policy.toml"
     policy.write_text('[gates."syscall.getpid"]\nstatistic = "max"\nlimit = "< 1 ns"\n')

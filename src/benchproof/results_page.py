@@ -13,7 +13,7 @@ from benchproof.reporters.markdown import safe
 from benchproof.store.bundle import ENVELOPE, MANIFEST, RESULTS, WARMUPS
 
 _FILES = (MANIFEST, ENVELOPE, RESULTS, WARMUPS)
-_MOST_RANGES = 4
+_MOST_RANGES, _MOST_OF_A_TITLE = 4, 300
 Picture = tuple[str, str]  # what it says, and its path from the page
 _HEAD = "<!-- made by `benchproof publish`; whatever is changed here by hand is lost with the next release -->"
 
@@ -58,7 +58,7 @@ def _document(releases: Sequence[Release]) -> Iterator[str]:
 
 def _shown(pictures: Sequence[Picture]) -> Iterator[str]:
     if pictures:
-        yield " ".join(f"![{safe(title)}](<{path}>)" for title, path in pictures)
+        yield " ".join(f"![{safe(layout.cut(title, _MOST_OF_A_TITLE))}](<{path}>)" for title, path in pictures)
         yield ""
 
 

@@ -11,7 +11,8 @@ from benchproof.cli import find_run, home_option, index_option, json_option, res
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchproof.badges import Badge
+    from collections.abc import Iterator
+
     from benchproof.report import Report
 
 _EPILOG = """\b
@@ -56,7 +57,7 @@ def command(
     from benchproof import badges
 
     found = _report(run, policy_file, baseline, home=home, index=index)
-    made = _chosen(badges.of_gates((each.gate.key, each.target, each.verdict) for each in found.gates), gates)
+    made = badges.of_gates(_verdicts(found, gates))
     if not gates:
         made = [*made, badges.of_coverage(found.passed, found.total)]
     paths = list(badges.write(made, out))
@@ -86,11 +87,15 @@ def _report(run: str, policy_file: Path | None, baseline: str | None, *, home: P
     return gating.judged(loaded, policy.load(policy_file), baseline=baseline, find=find).report
 
 
-def _chosen(made: list[Badge], gates: tuple[str, ...]) -> list[Badge]:
+def _verdicts(found: Report, gates: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """Gate, target, verdict. Raises UsageError for a gate that the run does not have."""
     from benchproof.plugins import nearest
+    from benchproof.reporters import layout
 
-    known = [badge.label for badge in made]
+    known = [each.gate.key for each in found.gates]
     for name in gates:
         if name not in known:
             raise UsageError(f"the run has no gate '{name}'; {nearest(name, known)}")
-    return [badge for badge in made if not gates or badge.label in gates]
+    for each in found.gates:
+        if not gates or each.gate.key in gates:
+            yield each.gate.key + layout.rules(found, each.gate.benchmark), each.target, each.verdict
