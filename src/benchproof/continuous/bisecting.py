@@ -15,7 +15,7 @@ from benchproof.continuous import measuring, sides
 from benchproof.continuous.building import BuildFailed, build
 from benchproof.continuous.searching import Found, Step, search
 from benchproof.errors import UsageError
-from benchproof.model import Frozen
+from benchproof.model import Frozen, Outcome
 from benchproof.plugins import nearest
 from benchproof.probe import Probe
 from benchproof.runner import Progress
@@ -39,13 +39,13 @@ class Question(Frozen, frozen=True, kw_only=True):
 class _Silent:
     """Who watches a search is told of commits, not of the one invocation that each is."""
 
-    def planned(self, targets: Sequence[str]) -> None:
+    def planned(self, invocations: Sequence[tuple[int, str, str]]) -> None:
         """Not told."""
 
     def note(self, message: str) -> None:
         """Not told."""
 
-    def done(self, block: int, target: str, benchmark: str) -> None:
+    def done(self, block: int, target: str, benchmark: str, outcome: Outcome | None) -> None:
         """Not told."""
 
 
