@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +19,6 @@ from receivers import receiver
 from runs import START, history, passed, write
 from test_gate_verb import LATENCY, THROUGHPUT, a_run, noisy
 
-ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECRET = "a secret of the two of us"  # noqa: S105 - of this file
 WORSE = '[rules.slower]\nworse = "5 %"\n'
@@ -175,13 +172,6 @@ def test_a_rule_whose_names_match_nothing_is_undecided_and_hides_no_other(home, 
     assert "did you mean 'syscall.getpid'" in checked(name, home).findings[0].text
 
 
-def test_the_rules_in_the_documentation_make_sense(tmp_path):
-    (text,) = re.findall(r"```toml alerts\n(.*?)```", (ROOT / "docs" / "alerts.md").read_text(), re.DOTALL)
-    (tmp_path / "alerts.toml").write_text(text)
-    found = rules.load(tmp_path / "alerts.toml")
-    assert [each.mode for each in found.rules] == ["gate", "review", "gate", "gate"]
-
-
 # ---- who is told, and how often ----
 
 
@@ -290,7 +280,7 @@ def test_a_dry_run_tells_nobody_and_writes_nothing(home, tmp_path, team):
         ("team0", (("opened", "syscall.getpid.latency of linux"),))
     ]
     assert team.requests == []
-    assert not (home / state.STATE).exists()
+    assert not [name for name in (state.STATE, state.LOCK) if (home / name).exists()]
 
 
 # ---- the file in between ----
@@ -343,46 +333,6 @@ def test_a_test_message_shows_which_channels_work(home, tmp_path, team):
     assert call("--rules", path, "--test")[:2] == (3, "team0: channel 'team0': the receiver answered 404\n")
     with pytest.raises(UsageError, match="found both"):
         call("--rules", path, "--test", "--dry-run")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "expected at least one table"),
-        ("[rules.a]\n", "expected one of worse, gates, no_run_for, found none"),
-        ('[rules.a]\nworse = "5 %"\ngates = "plan"\n', "found worse and gates"),
-        ('[rules.a]\nworse = "5"\n', "expected a share"),
-        ('[rules.a]\nworse = "lots"\n', "expected an amount"),
-        ('[rules.a]\nworse = "5 %"\nmode = "gat"\n', "did you mean 'gate'"),
-        ('[rules.a]\nworst = "5 %"\n', "did you mean 'worse'"),
-        ('[rules.a]\nworse = "5 %"\nagainst = "main"\n', "expected trend, branch:main"),
-        ('[rules.a]\ngates = "plan"\nagainst = "last"\n', "against: expected worse"),
-        ('[rules.a]\ngates = "plan"\nsince = "2026"\n', "since: expected a rule on the trend"),
-        ('[rules.a]\ngates = "no.toml"\n', "no.toml"),
-        (
-            '[rules.a]\nworse = "5 %"\nchannels = ["tem"]\n[channels.team]\napprise = "json://h"\n',
-            "did you mean 'team'",
-        ),
-        ('[channels.a]\n[rules.a]\nworse = "5 %"\n', "expected either webhook or apprise"),
-        ('[channels.a]\nwebhook = "https://h/"\n[rules.a]\nworse = "5 %"\n', "secret: expected one such as"),
-        (
-            '[channels.a]\nwebhook = "ftp://h/p4th"\nsecret = { env = "S" }\n[rules.a]\nworse = "5 %"\n',
-            "channels.a: webhook: expected an address",
-        ),
-        (
-            '[channels.a]\nwebhook = "https://h/"\nsecret = { text = "t" }\n[rules.a]\nworse = "5 %"\n',
-            'expected { env = "NAME" }',
-        ),
-        ('[channels.a]\nwebhook = "https://h/"\nsecret = "t"\n[rules.a]\nworse = "5 %"\n', "secret: Expected"),
-    ],
-)
-def test_rules_that_make_no_sense_are_refused_before_anything_is_judged(tmp_path, text, said):
-    path = tmp_path / "alerts.toml"
-    path.write_text(text)
-    with pytest.raises(UsageError) as refused:
-        rules.load(path)
-    assert said in str(refused.value)
-    assert "p4th" not in str(refused.value)
 
 
 def test_without_rules_or_runs_there_is_a_way_to_get_them(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -43,7 +44,8 @@ def check(
     rules: Rules, *, home: Path, index: str | None, now: datetime, dry_run: bool, say: Callable[[str], None]
 ) -> Checked:
     """Raises UsageError and StoreError. `dry_run`: nobody is told, nothing is written."""
-    with history.opened(home, index) as opened, state.locked(home):
+    turn = contextlib.nullcontext() if dry_run else state.locked(home)
+    with history.opened(home, index) as opened, turn:
         for problem in opened.update(say).problems:
             say(f"left out: {problem}")
         watch = Watch(opened, home=home, url=index, now=now)

@@ -260,5 +260,6 @@ def _worsened(stretch: Stretch, worse: float, *, since: str, times: Mapping[str,
         f"{middle:+.1%} [{low:+.1%}, {high:+.1%}] worse than the best level ({shown[0]} -> {shown[1]}); "
         f"limit {worse:.1%}; on this level since run {newest.after.run}"
         + (f" ({newest.after.commit})" if newest.after.commit else "")
+        + (f"; {stretch.unverified} of {stretch.n} runs were imported and not verified" if stretch.unverified else "")
     )
     return "bad" if low > worse else "good" if high < worse else "undecided", text

@@ -6,6 +6,7 @@ A secret is never in it: it names a variable or a file. What makes no sense is r
 from __future__ import annotations
 
 import os
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from benchproof.tables import convert, refuse_unknown, table_of
 TREND = "trend"  # as what a rule holds a figure against: the best level of its history
 PLAN = "plan"  # as the gates of a rule: those that the run's plan states
 _KINDS = ("worse", "gates", "no_run_for")
+_SINCE = re.compile(r"(\d{4}-\d\d-\d\d)?", re.ASCII)
 _SECRET_LIMIT_BYTES = 4096
 
 
@@ -221,6 +223,8 @@ def _refuse_stray(read: _RuleTable, at: str) -> None:
         raise UsageError(f"{at}: against: expected trend, branch:main, tag:v1 or the like, found '{read.against}'")
     if read.since and (read.worse is None or read.against not in {None, TREND}):
         raise UsageError(f"{at}: since: expected a rule on the trend beside it")
+    if not _SINCE.fullmatch(read.since):
+        raise UsageError(f"{at}: since: expected a day such as 2026-11-01, found '{read.since}'")
     if read.worse is not None and not 0 < read.worse < 1:
         raise UsageError(f"{at}: worse: expected a share between 0 and 100 %, found {read.worse:.0%}")
 
