@@ -127,7 +127,7 @@ def test_a_question_that_makes_no_sense_is_a_page_that_says_so(home, path):
     assert "expected" in found.text
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if "{" not in path and path != "/trend"])
+@pytest.mark.parametrize("path", [path for path in PAGES if "{" not in path and path not in {"/trend", "/report"}])
 def test_every_page_of_an_empty_home_is_there(home, path):
     assert client(home).get(path).status_code == 200
 
@@ -172,10 +172,40 @@ def test_the_page_of_a_run_has_its_matrix_and_every_file_behind_it(home):
     page = browser.get("/runs/one")
     assert figures(page, "matrix")[1][2:4] == ["200.0", "100.0"]
     assert "slower" in figures(page, "matrix")[1][4]
-    links = [html.unescape(each) for each in re.findall(r'href="(/runs/one/files/[^"]*)"', page.text)]
+    links = [html.unescape(each) for each in re.findall(r'href="(/runs/one/[^"#]*)"', page.text)]
     for link in links:
-        assert browser.get(link).content == (home / "runs" / "one" / link.rpartition("/")[2]).read_bytes()
-    assert "/runs/one/files/results.jsonl" in links
+        assert browser.get(link).status_code == 200
+    for name in ("manifest.json", "envelope.json", "results.jsonl", "report.json"):
+        assert browser.get(f"/runs/one/{name}").content == (home / "runs" / "one" / name).read_bytes()
+        assert f"/runs/one/{name}" in links
+
+
+def test_every_figure_leads_to_the_lines_behind_it(home):
+    a_run(home, "one", host={"syscall.getpid": [100.0, 101.5]}, linux={"syscall.getpid": [200.0, 201.5]})
+    browser = client(home)
+    (link, *_) = re.findall(r'class="figure" href="([^"]*)"', browser.get("/runs/one").text)
+    text = shown(browser.get(html.unescape(link)))
+    raw = (home / "runs" / "one" / "results.jsonl").read_text().splitlines()
+    for number in link.partition("n=")[2].split("%2C"):
+        assert json.loads(raw[int(number) - 1])["target"] == "linux"
+        assert f"Line {number}: syscall.getpid on linux" in text
+    assert "201.5" in text
+
+
+@pytest.mark.parametrize(("query", "status"), [("", 400), ("n=0", 400), ("n=x", 400), ("n=1,,2", 400), ("n=99", 404)])
+def test_lines_that_are_not_there_are_not_shown(home, query, status):
+    a_run(home, "one", host={"syscall.getpid": [100.0]})
+    assert client(home).get(f"/runs/one/lines?{query}").status_code == status
+
+
+def test_the_whole_report_is_a_page_whose_links_to_evidence_work_here(home):
+    a_run(home, "one", host={"syscall.getpid": [100.0] * 6})
+    browser = client(home)
+    page = browser.get("/report?run=one")
+    assert "script-src" not in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert 'href="runs/one/results.jsonl' in page.text
+    assert browser.get("/report?run=two").status_code == 404
 
 
 def test_a_run_that_is_still_written_is_shown_as_far_as_it_is(home):
@@ -220,13 +250,13 @@ def test_a_run_of_another_home_is_told_as_far_as_the_index_knows_it(home, tmp_pa
     theirs, ours = (TestClient(app.create(each, index=url)) for each in (other, home))
     theirs.get("/")
     assert "It lies in another home" in shown(ours.get("/runs/20260101T000000Z-000000"))
-    assert ours.get("/runs/20260101T000000Z-000000/files/manifest.json").status_code == 404
+    assert ours.get("/runs/20260101T000000Z-000000/manifest.json").status_code == 404
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "../one/manifest.json",
+        "logs/..%2fmanifest.json",
         "..%2f..%2fsecret",
         "%2e%2e/%2e%2e/secret",
         "/etc/passwd",
@@ -242,7 +272,7 @@ def test_no_path_leads_out_of_a_run(home, path):
     (run / "link").symlink_to(home / "secret")
     (run / "deep").mkdir()
     (run / "deep" / "link").symlink_to(home)
-    found = client(home).get(f"/runs/one/files/{path}")
+    found = client(home).get(f"/runs/one/{path}")
     assert found.status_code == 404
     assert "root:" not in found.text
 
@@ -299,7 +329,7 @@ def test_a_trend_has_a_chart_a_change_and_a_row_for_every_point(home):
     history(home, (100, 30), (150, 10))
     browser = client(home)
     (row,) = figures(browser.get("/trends"), "trends")[1:]
-    assert row[:5] == ["syscall.getpid.latency", "linux", "40", "1", "WORSE"]
+    assert [row[0], row[1], *row[3:6]] == ["syscall.getpid.latency", "linux", "40", "1", "WORSE"]
     page = browser.get(TREND)
     (change,) = re.findall(r'<li class="worse">(.*?)</li>', page.text, re.DOTALL)
     assert "worse +49.3%" in change

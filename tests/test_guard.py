@@ -57,7 +57,7 @@ def paths():
 # ---- headers ----
 
 
-@pytest.mark.parametrize("path", [*paths(), "/static/style.css", "/nowhere", "/runs/none", f"/runs/{RUN_ID}/files/x"])
+@pytest.mark.parametrize("path", [*paths(), "/static/style.css", "/nowhere", "/runs/none", f"/runs/{RUN_ID}/x"])
 def test_every_answer_says_what_a_browser_may_do_with_it(url, path):
     status, headers, _ = ask(url + path)
     assert status in {200, 400, 404}
@@ -178,8 +178,8 @@ def test_no_path_leads_out_of_the_store(url, home, up):
             "/static/",
             "/runs/",
             f"/runs/{RUN_ID}/",
-            f"/runs/{RUN_ID}/files/",
-            f"/runs/{RUN_ID}/files/logs/",
+            f"/runs/{RUN_ID}/",
+            f"/runs/{RUN_ID}/logs/",
         ):
             for deep in (1, 2, 3, 6, 9):
                 for goal in ("etc/passwd", "secret.txt", "tokens.json"):
@@ -199,7 +199,7 @@ def test_no_name_of_a_file_leads_out_of_its_run(url, home, goal):
     (run / "link").symlink_to("/etc")
     (run / "logs" / "out").symlink_to(home / "secret.txt")
     try:
-        status, _, content = ask(f"{url}/runs/{RUN_ID}/files/{goal}")
+        status, _, content = ask(f"{url}/runs/{RUN_ID}/{goal}")
     finally:
         (run / "link").unlink()
         (run / "logs" / "out").unlink()

@@ -9,6 +9,7 @@ from benchproof.analysis.compare import Comparison
 from benchproof.analysis.matrix import Cell, Report, Row
 from benchproof.reporters import layout, tables
 
+MOST_LINES = 50  # behind one figure, as many as a page shows
 MARKS = {  # a status or a verdict -> its shape; the word stands beside it
     "passed": "✓",
     "failed": "✗",
@@ -35,6 +36,7 @@ class Shown(NamedTuple):
     kind: str = ""  # a key of MARKS, or nothing
     below: str = ""
     below_kind: str = ""
+    lines: tuple[int, ...] = ()  # of results.jsonl, those behind it; no more than a page shows
 
 
 class Line(NamedTuple):
@@ -88,15 +90,18 @@ def _pair(pair: tables.Pair) -> Sheet:
     return Sheet(
         title=pair.title,
         heads=(pair.new.target, pair.base.target, "ratio"),
-        sections=tuple(Section(name, tuple(map(_pair_line, lines))) for name, lines in tables.lines_by_tier(pair)),
+        sections=tuple(
+            Section(name, tuple(_pair_line(pair, line) for line in lines)) for name, lines in tables.lines_by_tier(pair)
+        ),
         legend=pair.legend,
     )
 
 
-def _pair_line(line: tables.Line) -> Line:
+def _pair_line(pair: tables.Pair, line: tables.Line) -> Line:
+    new, base = (_lines(line.row.cells.get(column.target)) for column in (pair.new, pair.base))
     figures = (
-        Shown(line.new, below=line.mechanism) if line.new else _status(line.status),
-        Shown(line.base) if line.base else _status(line.base_status),
+        Shown(line.new, below=line.mechanism, lines=new) if line.new else _status(line.status, new),
+        Shown(line.base, lines=base) if line.base else _status(line.base_status, base),
     )
     return Line(line.name, line.unit, (*figures, _ratio(line.comparison)), line.notes)
 
@@ -105,13 +110,17 @@ def _cell(cell: Cell | None, divisor: float, row: Row) -> Shown:
     if cell is None:  # it states this metric in another unit, in a row of its own
         return Shown("")
     if cell.median is None:
-        return _status(cell.status)
-    ratio = _ratio(cell.comparison)
-    return Shown(layout.figure_text(cell, divisor, row.unit), below=ratio.text, below_kind=ratio.kind)
+        return _status(cell.status, _lines(cell))
+    ratio, text = _ratio(cell.comparison), layout.figure_text(cell, divisor, row.unit)
+    return Shown(text, below=ratio.text, below_kind=ratio.kind, lines=_lines(cell))
 
 
-def _status(status: str) -> Shown:
-    return Shown(status, status.removeprefix("reference "))
+def _lines(cell: Cell | None) -> tuple[int, ...]:
+    return cell.lines[:MOST_LINES] if cell else ()
+
+
+def _status(status: str, lines: tuple[int, ...]) -> Shown:
+    return Shown(status, status.removeprefix("reference "), lines=lines)
 
 
 def _ratio(comparison: Comparison | None) -> Shown:

@@ -9,7 +9,9 @@ _HERE = "benchproof.web.pages"
 PAGES = {  # path -> module and function
     "/": f"{_HERE}.runs:page",
     "/runs/{run}": f"{_HERE}.run:page",
-    "/runs/{run}/files/{path:path}": f"{_HERE}.files:page",
+    "/runs/{run}/lines": f"{_HERE}.lines:page",
+    "/runs/{run}/{path:path}": f"{_HERE}.files:page",
+    "/report": f"{_HERE}.report:page",  # beside the folder `runs`, as its links to evidence expect
     "/compare": f"{_HERE}.compare:page",
     "/trends": f"{_HERE}.trends:page",
     "/trend": f"{_HERE}.trend:page",

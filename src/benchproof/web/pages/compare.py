@@ -15,6 +15,7 @@ from benchproof.store.bundle import Run
 from benchproof.store.listings import Wanted
 from benchproof.web import asked, sheets
 from benchproof.web.asked import Missing
+from benchproof.web.pages.run import known_as
 from benchproof.web.reading import Read
 from benchproof.web.site import Site
 
@@ -45,9 +46,7 @@ def page(site: Site, request: Request) -> Response:
 
 def _read(site: Site, name: str) -> Read:
     """The run of that id. Raises Missing."""
-    known = listings.run(site.index, name)
-    if known is None:
-        raise Missing(f"the index has no run '{name}'")
+    known = known_as(site, name)
     if known.path is None:
         raise Missing(f"run '{name}' lies in another home: a comparison needs its results")
     return site.reading.of(known.path)

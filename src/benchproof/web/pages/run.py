@@ -41,7 +41,11 @@ def page(site: Site, request: Request) -> Response:
 
 def known_of(site: Site, request: Request) -> Known:
     """The run that the path names. Raises Missing, UsageError."""
-    run_id = names.name(request.path_params["run"])
+    return known_as(site, names.name(request.path_params["run"]))
+
+
+def known_as(site: Site, run_id: str) -> Known:
+    """The run of that id. Raises Missing."""
     known = listings.run(site.index, run_id)
     if known is None:
         raise asked.Missing(f"the index has no run '{one_line(run_id)[:80]}'; it may be gone, or no run to believe")

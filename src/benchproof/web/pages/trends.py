@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from benchproof import history
 from benchproof.analysis.trend import Trend
+from benchproof.charts import spark
+from benchproof.markup import Markup as Drawn
 from benchproof.reporters import trends
 from benchproof.store import listings
 from benchproof.web import asked, sheets
@@ -26,10 +28,20 @@ def page(site: Site, request: Request) -> Response:
         "trends.html",
         text=text,
         branch=branch,
-        rows=[(each, _query(each, found), trends.verdict(each), trends.expected(each.newest)) for each in found],
+        rows=[
+            (each, _query(each, found), _line(each), trends.verdict(each), trends.expected(each.newest))
+            for each in found
+        ],
         pager=asked.Pager(number, _MOST, total),
         marks=sheets.MARKS,
     )
+
+
+def _line(found: Trend) -> Drawn:
+    """Of the newest epoch alone: others are not held against it."""
+    newest = found.newest
+    title = f"{found.metric} of {found.target}"
+    return spark.draw([point.value for point in newest.points], title=title, said=f"{newest.n} runs, {found.verdict}")
 
 
 def _query(found: Trend, page: Sequence[Trend]) -> dict[str, str]:
