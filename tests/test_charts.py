@@ -6,10 +6,15 @@ import math
 import re
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 
+from benchproof.analysis import stats
+from benchproof.analysis.compare import Comparison
+from benchproof.analysis.stats import Interval
 from benchproof.analysis.trend import Epoch, Point, Series, judge
-from benchproof.charts import palette, svg, trend
+from benchproof.charts import distribution, forest, lanes, palette, scaling, sequence, spark, svg, trend
+from benchproof.charts.lanes import Lane
 from benchproof.markup import Markup, element, join, text, visible
 from benchproof.reporters import layout
 
@@ -169,3 +174,123 @@ def test_a_place_across_is_a_share_of_the_width_and_never_beyond_it():
     places = [float(each) for each in re.findall(r'(?:x|cx|x1|x2)="([-\d.]+)%"', found)]
     assert places
     assert all(0 <= each <= 100 for each in places)
+
+
+# ---- the charts of a report ----
+
+
+def compared(verdict="slower", low=1.9, high=2.1, **more):
+    ratio = Interval(estimate=(low + high) / 2, low=low, high=high, confidence=0.95, n=6)
+    return Comparison(verdict=verdict, ratio=ratio, margin=0.02, **more)
+
+
+def lane(*values, series=0, **more):
+    blocks, links = tuple(range(len(values))), tuple(f"#e-{number}" for number in range(len(values)))
+    return Lane(
+        name="linux", series=series, values=values, blocks=blocks, links=links, median=stats.median(values), **more
+    )
+
+
+def say(value):
+    return layout.amount(value, "ns")
+
+
+def xs(found, name, attribute):
+    return [
+        float(each.get(attribute).rstrip("%"))
+        for each in ET.fromstring(found).iter()  # noqa: S314 - our own
+        if each.tag.endswith(f"}}{name}")
+    ]
+
+
+def test_each_verdict_has_a_mark_of_its_own_in_the_forest_plot():
+    on = forest.scale([compared()])
+    words = ("faster", "slower", "same", "undecided")
+    drawn = [forest.strip(compared(word), on, title="t", said="s") for word in words]
+    shapes = [re.findall(r'<path d="([^"]+)"', each) or ["circle"] for each in drawn]
+    assert len({tuple(each) for each in shapes}) == len(words)
+
+
+def test_the_forest_plot_has_one_and_the_margin_and_the_interval_in_their_order():
+    comparison = compared(low=1.5, high=3.0, floor=0.1)
+    on = forest.scale([comparison])
+    assert 2 <= on.at(1 / 1.02) < on.at(1) < on.at(1.02) < on.at(1.5) < on.at(3.0) <= 98
+    found = forest.strip(comparison, on, title="t", said="slower: 2.00x", href="#e0-1")
+    assert found.count("floor") == 1
+    assert "floor" not in forest.strip(compared(), on, title="t", said="s")
+    assert 'href="#e0-1"' in found
+    assert "slower: 2.00x" in found
+
+
+def test_a_ratio_and_its_inverse_are_as_far_from_one_on_either_side():
+    on = forest.scale([compared(low=0.5, high=2.0)])
+    assert on.at(1) - on.at(0.5) == pytest.approx(on.at(2.0) - on.at(1))
+
+
+def test_a_distribution_has_every_invocation_its_median_and_its_interval():
+    found = distribution.draw("t", [lane(1.0, 2.0, 3.0, interval=(1.0, 3.0))], say)
+    assert [f"#e-{number}" for number in range(3)] == re.findall(r'href="([^"]+)"', found)
+    assert xs(found, "circle", "cx") == sorted(xs(found, "circle", "cx"))
+    assert found.count("span s0") == 1
+    assert "median 2.000 ns of 3, 1.000 ns to 3.000 ns" in found
+
+
+def test_a_distribution_over_decades_is_logarithmic_and_says_so():
+    assert "log scale" in distribution.draw("t", [lane(1.0, 2.0), lane(1000.0, series=1)], say)
+    assert "log scale" not in distribution.draw("t", [lane(1.0, 2.0)], say)
+
+
+def test_what_is_far_out_is_hollow_and_what_nobody_verified_too():
+    assert distribution.draw("t", [lane(1.0, 1.0, 9.0, outliers=(2,))], say).count("hollow") == 1
+    assert sequence.draw("t", [lane(1.0, 1.0, verified=False)], say).count("hollow") == 2
+
+
+def test_drift_is_a_slope_in_the_sequence_whatever_the_other_targets_are():
+    found = sequence.draw("t", [lane(100.0, 110.0, 120.0), lane(1e6, 1e6, 1e6, series=1)], say)
+    heights = xs(found, "circle", "cy")
+    assert heights == sorted(heights, reverse=True)
+    assert heights[0] - heights[-1] > 10
+
+
+def test_noise_of_a_thousandth_does_not_look_like_drift():
+    heights = xs(sequence.draw("t", [lane(100.0, 100.1, 99.9)], say), "circle", "cy")
+    assert max(heights) - min(heights) < 1
+
+
+def test_a_block_without_a_value_is_a_gap_in_the_sequence():
+    holed = msgspec.structs.replace(lane(1.0, 1.0, 1.0), blocks=(0, 1, 5))
+    places = xs(sequence.draw("t", [holed], say), "circle", "cx")
+    assert places[2] - places[1] == pytest.approx(4 * (places[1] - places[0]), rel=0.01)
+
+
+def test_of_too_many_points_the_first_are_drawn_and_the_chart_says_so():
+    found = distribution.draw("t", [lane(*(float(n % 7) for n in range(500)))], say)
+    assert names(found).count("circle") == lanes.MOST_POINTS
+    assert "the first 200 are drawn" in found
+
+
+def test_a_curve_goes_through_what_was_measured_and_a_law_is_dashed_without_marks():
+    measured = scaling.Curve(name="linux", series=0, points=((1, 1.0), (2, 1.9)), spans={2: (1.8, 2.0)})
+    law = scaling.Curve(name="law", series=0, points=((1, 1.0), (2, 2.0)), measured=False)
+    found = scaling.draw("t", [measured, law], ticks=[(1, "1"), (2, "2")], across="CPUs", say=lambda v: f"{v:g}x")
+    assert found.count("<circle") == 3  # two values and the legend
+    assert found.count("dashed") == 2  # the law and its legend
+    assert "linux: 1 1x, 2 1.9x; law: 1 1x, 2 2x" in found
+
+
+def test_a_spark_marks_its_last_value_and_without_values_is_empty():
+    assert names(spark.draw([1.0, 2.0, 1.5], title="t", said="s")).count("circle") == 1
+    assert names(spark.draw([], title="t", said="s")) == ["svg", "title", "desc"]
+    assert names(spark.draw([float(n) for n in range(500)], title="t", said="s")).count("line") == spark.MOST_POINTS - 1
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("2.500 us", "2.5 us"), ("100.0 ns", "100 ns"), ("1,000 ns", "1,000 ns"), ("10.00 MB/s", "10 MB/s"), ("0", "0")],
+)
+def test_a_tick_is_written_without_the_zeros_behind_its_point(said, shown):
+    assert svg.tick(said) == shown
+
+
+def test_ticks_too_near_to_be_read_are_left_out():
+    assert list(svg.spaced([(0, 1.0), (10, 2.0), (30, 3.0), (50, 4.0)], 25)) == [(0, 1.0), (30, 3.0)]

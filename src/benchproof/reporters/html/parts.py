@@ -161,8 +161,9 @@ def ratio(comparison: Comparison | None) -> Markup:
     """The verdict with the ratio and its interval."""
     if comparison is None:
         return Markup("")
-    words = layout.ratio_text(comparison)[2:]
-    return element("span", verdict(comparison), f" {words}" if words else "", class_="ratio")
+    estimate, bracket, ends = layout.ratio_text(comparison)[2:].partition("[")
+    interval = element("span", bracket + ends, class_="keep") if bracket else ""
+    return element("span", verdict(comparison), f" {estimate}", interval, class_="ratio")
 
 
 def notes(numbers: dict[str, int], target: str, cell: Cell) -> Markup:

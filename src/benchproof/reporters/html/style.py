@@ -42,6 +42,7 @@ tbody th{font-weight:600}
 th small,figcaption small{font-weight:400}
 tr.tier th{padding-top:1rem;color:var(--muted)}
 td .ratio{display:block;white-space:nowrap}
+.keep{white-space:nowrap}
 td .figure{font-variant-numeric:tabular-nums}
 .icon{width:.85em;height:.85em;vertical-align:-.05em;margin-right:.3em;overflow:visible}
 .good{color:var(--good)}.bad{color:var(--bad)}.same{color:var(--same)}.doubt{color:var(--doubt)}
