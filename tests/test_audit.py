@@ -211,6 +211,7 @@ def test_a_record_that_was_changed_or_whose_end_was_cut_off_is_a_bad_answer(meas
     status, _, talk = asked(tmp_path)
     assert status == 1
     assert said in talk
+    assert "the chain is whole\n" not in talk
 
 
 def test_a_run_that_is_not_on_record_at_all_is_no_answer(measure, tmp_path):

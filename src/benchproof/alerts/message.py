@@ -70,7 +70,8 @@ def test(name: str, channel: str, now: datetime) -> Message:
 def plain(text: str) -> str:
     """One line of letters, digits and harmless signs: nothing that a chat or a mail program reads as more than text."""
     safe = "".join(sign if sign.isalnum() or sign in _PLAIN else "?" for sign in " ".join(text.split()))
-    return safe.replace("://", ":?/").replace("](", "] (").replace("<", "below ").replace(">", "above ")
+    words = safe.replace("://", ":?/").replace("](", "] (").replace("<", " below ").replace(">", " above ")
+    return " ".join(words.split())
 
 
 def _line(news: News) -> str:

@@ -57,7 +57,7 @@ def _conclude(found: Audited) -> None:
     for each in (*found.missing, *found.absent):
         say(each)
     chain = "the chain is whole" if not changed else f"THE CHAIN IS BROKEN at {changed} of them"
-    lacking = f"; LINES ARE MISSING of {len(found.missing)} cases" if found.missing else ""
+    lacking = "; LINES ARE MISSING" if found.missing else ""
     say(f"{len(found.lines)} lines, {chain}{lacking}")
 
 
