@@ -318,3 +318,10 @@ def test_the_page_of_a_run_with_many_cases_draws_the_first_and_tells_of_all():
     found = render(grown(1, 160, 1))
     assert "The first 150 of 160 cases are drawn" in found
     assert "syscall.call_159" in found
+
+
+def test_a_width_that_no_machine_has_makes_no_curve_without_end():
+    report = pages.report()
+    (row,) = report.scaling
+    steps = (*row.steps[:-1], msgspec.structs.replace(row.steps[-1], width=10**12))
+    assert len(render(msgspec.structs.replace(report, scaling=(msgspec.structs.replace(row, steps=steps),)))) < 10**6

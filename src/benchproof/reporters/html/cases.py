@@ -45,11 +45,10 @@ def _figure(report: Report, row: Row) -> Markup:
 
 def _lane(report: Report, row: Row, target: str) -> Lane:
     cell = row.cells[target]
-    names = [column.target for column in report.columns]
     interval = cell.intervals.get("median")
     return Lane(
         name=layout.cut(layout.shown_target(report, target), _MOST_OF_A_NAME),
-        series=names.index(target) if target in names else 0,
+        series=parts.series(report, target),
         values=cell.values,
         blocks=cell.blocks,
         links=parts.points(report, row, target),

@@ -18,6 +18,7 @@ from benchproof.reporters.html.cases import saying
 
 _QUANTILE = re.compile(r"(.+?)[._]?(?:(p\d{1,2}(?:\.\d{1,3})?|median))", re.ASCII)
 _MOST = 30  # charts of a kind
+_MOST_STEPS = 40  # of the curve of a law
 
 
 def section(report: Report) -> Iterator[Markup]:
@@ -73,7 +74,9 @@ def _measured(row: ScalingRow, number: int) -> Curve:
 
 def _law(row: ScalingRow, number: int, widths: Sequence[int]) -> Curve:
     assert row.law is not None
-    points = tuple((float(width), row.law.speedup(width)) for width in range(min(widths), max(widths) + 1))
+    every = max(1, (max(widths) - min(widths)) // _MOST_STEPS)
+    places = sorted({*range(min(widths), max(widths), every), *widths})
+    points = tuple((float(width), row.law.speedup(width)) for width in places)
     name = f"{parts.name(row.system)}: Universal Scalability Law"
     return Curve(name=name, series=number, points=points, measured=False)
 

@@ -54,15 +54,16 @@ def section(report: Report) -> Iterator[Markup]:
 def _told(report: Report) -> str:
     cases = len({(row.benchmark, str(row.parameters)) for row in report.rows})
     targets = "one target" if len(report.columns) == 1 else f"{len(report.columns)} targets"
+    asking = f"{targets[0].upper()}{targets[1:]} {'was' if len(report.columns) == 1 else 'were'} asked"
     asked = "one question" if cases == 1 else f"{cases} questions"
     if not report.vary:
         return f"What another tool recorded of {targets}, {asked} each. No oracle saw the work; nothing is compared."
-    times = f"{report.blocks} times" if report.blocks > 1 else "once"
+    times = f"each {report.blocks} times" if report.blocks > 1 else "once"
     varied = ", ".join(report.vary)
     return (
-        f"Each of {targets} was asked {asked}, {times}, the targets in turn in random order, and every answer was "
-        f"checked before its time counted. Declared to differ between them: {varied}; what differs in more is shown as "
-        f"context and not compared. It ran on {_machine(report)}."
+        f"{asking} {asked}, {times}, in random order block by block, and every answer was checked before its figure "
+        f"counted. Declared to differ between targets: {varied}; what differs in more is shown as context and not "
+        f"compared. It ran on {_machine(report)}."
     )
 
 

@@ -136,8 +136,12 @@ def framed(caption: str, *parts: str, look: str = "cards") -> Markup:
 def anchor(report: Report, row_: Row, target: str) -> str:
     """The entry of a cell in the evidence."""
     number = next(place for place, each in enumerate(report.rows) if each is row_)
-    column = next((place for place, each in enumerate(report.columns) if each.target == target), 0)
-    return f"e{number}-{column}"
+    return f"e{number}-{series(report, target)}"
+
+
+def series(report: Report, target: str) -> int:
+    """The place of a target among all: its colour and shape in every chart, its part of every anchor."""
+    return [each.target for each in report.columns].index(target)
 
 
 def points(report: Report, row_: Row, target: str) -> tuple[str, ...]:
