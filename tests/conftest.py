@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import windows
 from benchproof import laboratory, probe
 from benchproof.benchmarks.lifecycle import leaks
 from benchproof.errors import NotSupported
@@ -37,6 +38,20 @@ def lab(host_probe, tmp_path) -> laboratory.Room:
 def hasty(monkeypatch) -> None:
     """Who looks for what an instance left behind gives up at once: for tests in which something was left."""
     monkeypatch.setattr(leaks, "_GRACE_S", 0.1)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real one, for all tests."""
+    with windows.chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def window(browser):
+    """A page of the browser that hears every complaint."""
+    with windows.window_of(browser) as opened:
+        yield opened
 
 
 def lab_in(folder: Path, path: Path) -> Lab:

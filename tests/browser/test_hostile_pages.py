@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
+from benchproof import report
+from benchproof.reporters import html
+from benchproof.store import bundle
 from benchproof.web import app
 from benchproof.web.headers import Door, Guarded
 from hostile import OWNED, PAYLOADS, store
@@ -61,7 +64,7 @@ class Markup(HTMLParser):
         for name in ("href", "src", "action"):
             target = known.get(name) or ""
             self.links += [target] if name == "href" and target.startswith("/") else []
-            if name in known and not target.startswith(("/", "#", "?")) and target:
+            if urlsplit(target).scheme or target.startswith("//"):
                 self.wrong.append(f"<{tag} {name}={target[:60]}>")
         self.texts += [text for name, text in known.items() if text and name not in {"href", "src", "action"}]
 
@@ -138,6 +141,19 @@ def visit(window, url, path):
     owned = window.page.evaluate(OWNED)
     assert owned is None, (path, owned)
     assert window.page.locator(_HARMFUL).count() == 0, path
+
+
+def test_a_report_that_is_one_file_has_nothing_from_a_bundle_either(runs, window, tmp_path):
+    folder, ids = runs
+    for run_id in (each for some in ids.values() for each in some):
+        page = tmp_path / f"{run_id}.html"
+        page.write_text(html.render(report.build(bundle.load(folder / "runs" / run_id))))
+        found = Markup(page.read_text())
+        assert found.wrong == []
+        assert [text for text in found.texts if not literal(text)] == []
+        visit(window, "file://", str(page))
+    assert window.complaints == []
+    assert {urlsplit(each).scheme for each in window.asked} == {"file"}
 
 
 def some_of_each(paths):

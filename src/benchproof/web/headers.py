@@ -29,7 +29,7 @@ POLICY = (
 )
 REPORT_POLICY = (  # of a page that is one file: its styles and pictures are in it, and no script runs
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; sandbox allow-same-origin allow-popups"
+    "frame-ancestors 'none'; sandbox"
 )
 UPLOAD = "/api/upload"
 _OPEN = ("/healthz",)  # to who watches the server, without a token

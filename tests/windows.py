@@ -14,9 +14,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _PATIENCE_MS = 60_000
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """Debian's Chromium, one for all tests."""
+@contextlib.contextmanager
+def chromium() -> Iterator[object]:
+    """Debian's Chromium; skips the test where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     if not CHROMIUM:
         pytest.skip("there is no chromium: apt-get install chromium")
@@ -58,9 +58,3 @@ class Window:
 def window_of(browser, **options) -> Iterator[Window]:
     with contextlib.closing(browser.new_context(**options)) as context:
         yield Window(context.new_page())
-
-
-@pytest.fixture
-def window(browser):
-    with window_of(browser) as window:
-        yield window
