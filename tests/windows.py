@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_PATIENCE_MS = 60_000
+_PATIENCE_MS = 20_000
 
 
 @contextlib.contextmanager

@@ -73,6 +73,13 @@ def _revoke(*, name: str, home: Path, as_json: bool) -> int:
     return 0
 
 
+def _table(rows: list[dict[str, str]]) -> str:
+    lines = [[name.replace("_", " ") for name in rows[0]], *(list(row.values()) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = ("  ".join(f"{text:{width}}" for text, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(padded)
+
+
 def _lasts(text: str) -> timedelta | None:
     """Raises UsageError."""
     if text == "never":
