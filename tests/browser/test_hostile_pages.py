@@ -151,17 +151,18 @@ def test_a_report_that_is_one_file_has_nothing_from_a_bundle_either(runs, window
         found = Markup(page.read_text())
         assert found.wrong == []
         assert [text for text in found.texts if not literal(text)] == []
-        visit(window, "file://", str(page))
+        if run_id.endswith("a"):
+            visit(window, "file://", str(page))
     assert window.complaints == []
     assert {urlsplit(each).scheme for each in window.asked} == {"file"}
 
 
 def some_of_each(paths):
-    """A dozen pages of each kind: all of them were read before."""
+    """Some pages of each kind, from all over the list: all of them were read before."""
     kinds = {}
     for path in paths:
         kinds.setdefault(path.partition("?")[0].split("/")[1], []).append(path)
-    return [path for some in kinds.values() for path in some[:12]]
+    return [path for some in kinds.values() for path in some[:: -(-len(some) // 6)]]
 
 
 def test_no_payload_runs_in_a_browser_on_any_kind_of_page(window, url, pages):

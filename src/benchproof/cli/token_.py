@@ -54,9 +54,7 @@ def _list(*, home: Path, as_json: bool) -> int:
     from benchproof.web.tokens import Tokens
 
     rows = [_row(each) for each in Tokens(home).all()]
-    _print(
-        rows, as_json=as_json, otherwise="\n".join("  ".join(f"{text:<19}" for text in row.values()) for row in rows)
-    )
+    _print(rows, as_json=as_json, otherwise=_table(rows) if rows else "")
     return 0
 
 
