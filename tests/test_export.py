@@ -371,6 +371,14 @@ def test_a_run_that_is_not_what_its_manifest_says_is_named_and_left_out(home, tm
     assert {row["run_id"] for row in rows} == {good.name}
 
 
+def test_of_a_named_run_that_is_left_out_nothing_is_exported_and_nothing_in_its_place(tmp_path):
+    _, bad = (write(tmp_path, day, passed(2.0), plan={"targets": {"linux": {"kind": "host"}}}) for day in (0, 1))
+    (bad / "envelope.json").write_text("{}")
+    done = exported(tmp_path, "csv", tmp_path / "out", "points", bad.name)
+    assert done.return_value == 1
+    assert (tmp_path / "out").read_text().count("\n") == 1  # the head
+
+
 def test_a_run_whose_plan_makes_no_sense_here_has_results_and_no_figures(tmp_path):
     write(tmp_path, 0, passed(1.0), plan={"targets": {"linux": {"kind": "of tomorrow"}}})
     done = exported(tmp_path, "csv", tmp_path / "out")

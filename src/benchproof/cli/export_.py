@@ -56,8 +56,12 @@ def command(
     All runs, or those that are named. Nothing is rounded or left out: what has no figure is a row with its status and
     an empty field, never a 0. A run that is not what its manifest says is named and left out: exit status 1.
     """
-    from benchproof.exports import store
-
+    names = _WHAT[1:] if what == "all" else (what,)
+    paths = _paths(names, form, out)
+    if out == _STDOUT:
+        _refuse_unprintable(names, form, as_json=as_json)
+    elif not force:
+        _refuse_existing(paths.values())
     problems: list[str] = []
 
     def leave_out(problem: str) -> None:
@@ -65,21 +69,10 @@ def command(
         say(f"left out: {problem}")
 
     folders = _sound(home, runs, leave_out)
-    names = _WHAT[1:] if what == "all" else (what,)
-    wanted = folders if runs else []
-    rows = {
-        name: _of_index(name, home, index, wanted)
-        if name in store.OF_THE_INDEX
-        else store.of_folders(name, folders, leave_out=leave_out)
-        for name in names
-    }
+    rows = {name: _rows(name, folders, leave_out, home=home, index=index, all_runs=not runs) for name in names}
     if out == _STDOUT:
-        _refuse_unprintable(names, form, as_json=as_json)
         _print(rows[what], what)
     else:
-        paths = _paths(names, form, out)
-        if not force:
-            _refuse_existing(paths.values())
         _show(_write(rows, paths, form), problems, as_json=as_json)
     return 1 if problems else 0
 
@@ -94,11 +87,16 @@ def _sound(home: Path, names: tuple[str, ...], leave_out: Callable[[str], None])
     return of_runs.sound(paths, leave_out)
 
 
-def _of_index(name: str, home: Path, index: str | None, wanted: list[Path]) -> Rows:
+def _rows(
+    name: str, folders: list[Path], leave_out: Callable[[str], None], *, home: Path, index: str | None, all_runs: bool
+) -> Rows:
     from benchproof.exports import store
     from benchproof.store import bundle
 
-    return store.of_index(name, home, index, [bundle.outline_sealed(path).manifest.run_id for path in wanted])
+    if name not in store.OF_THE_INDEX:
+        return store.of_folders(name, folders, leave_out=leave_out)
+    wanted = None if all_runs else [bundle.outline_sealed(path).manifest.run_id for path in folders]
+    return store.of_index(name, home, index, wanted)
 
 
 def _refuse_unprintable(names: tuple[str, ...], form: str, *, as_json: bool) -> None:

@@ -21,22 +21,22 @@ _HEAD = (
 )
 
 
-def series(home: Path, url: str | None, wanted: Collection[str]) -> Iterator[Row]:
+def series(home: Path, url: str | None, wanted: Collection[str] | None) -> Iterator[Row]:
     """All of them, or those with a point of the `wanted` runs."""
     query = sql.select(*_HEAD, ENVIRONMENTS.c.facts).join(ENVIRONMENTS, ENVIRONMENTS.c.key == SERIES.c.environment)
-    if wanted:
+    if wanted is not None:
         with_point = sql.select(POINTS.c.series).join(RUNS, RUNS.c.id == POINTS.c.run).where(RUNS.c.run_id.in_(wanted))
         query = query.where(SERIES.c.id.in_(with_point))
     for row in _streamed(home, url, query.order_by(SERIES.c.key)):
         yield tuple(row)
 
 
-def points(home: Path, url: str | None, wanted: Collection[str]) -> Iterator[Row]:
+def points(home: Path, url: str | None, wanted: Collection[str] | None) -> Iterator[Row]:
     """All of them, or those of the `wanted` runs; by series, and within it in the order in which they were added."""
     stored = (RUNS.c.run_id, RUNS.c.at, RUNS.c.state, POINTS.c.value, POINTS.c.n, POINTS.c.spread, POINTS.c.verified)
     joined = POINTS.join(SERIES, SERIES.c.id == POINTS.c.series).join(RUNS, RUNS.c.id == POINTS.c.run)
     query = sql.select(*_HEAD, *stored).select_from(joined)
-    if wanted:
+    if wanted is not None:
         query = query.where(RUNS.c.run_id.in_(wanted))
     at = len(_HEAD) + stored.index(RUNS.c.at)
     for row in _streamed(home, url, query.order_by(POINTS.c.series, POINTS.c.run)):

@@ -35,7 +35,7 @@ def of_folders(name: str, folders: Sequence[Path], *, leave_out: Callable[[str],
     return lambda: itertools.chain.from_iterable(map(of, folders))
 
 
-def of_index(name: str, home: Path, url: str | None, wanted: Sequence[str]) -> Rows:
+def of_index(name: str, home: Path, url: str | None, wanted: Sequence[str] | None) -> Rows:
     """The rows of one table, of all runs of the index or of the `wanted` ids. Raises UsageError without SQLAlchemy."""
     with history.opened(home, url) as opened:
         opened.update()
