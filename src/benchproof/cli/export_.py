@@ -22,7 +22,6 @@ Examples:
   benchproof export --what figures > figures.csv              every figure of every run
   benchproof export --format parquet --out tables             everything, a file a table
   benchproof export last --what results --format parquet --out results.parquet
-  duckdb -c "select benchmark, target, median, unit from 'tables/figures.parquet' where status = 'passed'"
 """
 
 
