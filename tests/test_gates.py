@@ -21,7 +21,7 @@ from benchproof.analysis.stats import LEAST_OF
 from benchproof.document import DEFAULT
 from benchproof.errors import UsageError
 from benchproof.model import Failed, Invalid, Measurement, Passed, Result, Unsupported, Unverified
-from benchproof.reporters import FORMATS
+from benchproof.reporters import FORMATS, terminal
 from benchproof.store import bundle
 from benchproof.verify import verify
 from test_bundle import reseal
@@ -401,6 +401,16 @@ def reported(*verdicts):
 
 
 MET, MISSED = judged(a_gate("< 12 MB"), passed(11.5e6, unit="bytes")), judged(a_gate("< 1 ns"), GOOD)
+
+
+@pytest.mark.parametrize("width", [30, 60, 79, 80, 120])
+def test_no_figure_and_no_limit_of_a_gate_is_cut_however_narrow_the_terminal_is(width):
+    found = reported(MET, MISSED)
+    for text in (terminal.gates(found, width=width), FORMATS.load("terminal")(found, width=width)):
+        words = re.split(r"[\s,:]+", text.partition("gates: ")[2] or text)
+        for word in ("11.50", "12", "MB", "5.000", "1", "ns", "met", "NOT", "MET"):
+            assert word in words
+        assert "\u2026" not in text
 
 
 def test_a_figure_is_shown_in_the_unit_in_which_its_limit_was_written():

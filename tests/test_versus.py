@@ -164,6 +164,16 @@ def test_the_largest_effect_comes_first_where_that_is_asked_and_nothing_is_left_
         assert list(dict.fromkeys(found)) == ["large", "up", "small", "gone"]
 
 
+@pytest.mark.parametrize("width", [20, 40, 80, 100, 120, 200])
+def test_no_figure_of_a_comparison_is_cut_however_narrow_the_terminal_is(width):
+    many = {f"a.benchmark.of.many.words.{n}": noisy(cv=0.3, seed=n) for n in range(3)}
+    _, whole = verdicts(a_half(**many), a_half("two", **{name: noisy(1e3, cv=0.3) for name in many}))
+    words = set(reporter.render([whole], width=width).split())
+    for row in whole.rows:
+        figures = " ".join(text for text in reporter.texts(whole, row)[2:5])
+        assert set(figures.split()) <= words
+
+
 def test_a_comparison_is_drawn_where_that_is_asked_and_says_the_same_in_words():
     _, whole = verdicts(a_half(x=noisy()), a_half("two", x=noisy(1.5, seed=2)))
     drawn, plain = (reporter.render([whole], width=120, draw=draw) for draw in (True, False))

@@ -176,6 +176,8 @@ class Session:
 
     def smoke(self) -> None:
         """Tier 0 of every target, before anything is measured: of one that does not stand, nothing is."""
+        if standing := [name for name in self.targets if name not in self.settled]:
+            self.progress.note(f"tier 0: does it do what it is asked? {', '.join(standing)}")
         for name, tests in self.plan.smokes.items():
             due = [each for each in tests.targets or self.targets if each not in self.settled]
             if due:

@@ -53,7 +53,9 @@ def _table(report: Report, target: str, columns: Sequence[Column]) -> Table:
     table.add_column("invocation")
     scales = [_scale(row, cell) for row, cell in columns]
     for (row, _), (_, unit) in zip(columns, scales, strict=True):
-        table.add_column(escape(f"{layout.question(report, row)} [{unit}]" if unit else row.metric), justify="right")
+        table.add_column(
+            escape(f"{layout.question(report, row)} [{unit}]" if unit else row.metric), justify="right", overflow="fold"
+        )
     for number in range(max(len(cell.values) for _, cell in columns)):
         table.add_row(str(number + 1), *_line(columns, scales, number))
     if any(cell.median is None for _, cell in columns):

@@ -19,6 +19,7 @@ from benchproof.reporters.screen import escape
 
 COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
 _LEAST_BAR, _MOST_BAR = 13, 41  # characters
+_NARROW = 60  # columns, below which there is no room for more than words
 _GAP = 3  # between two columns
 
 
@@ -104,7 +105,7 @@ def _drawn(cell: Cell, scale: Scale | None) -> str:
 
 def beneath(console: Console, pictured: Pictured | None) -> Iterator[Table]:
     """The pictures in tables of their own, with as many targets side by side as there is room for."""
-    heads = dict(pictured.heads) if pictured else {}
+    heads = dict(pictured.heads) if pictured and console.width >= _NARROW else {}
     while pictured and heads:
         many = next((n for n in range(len(heads), 1, -1) if _room(console, pictured, list(heads)[:n]) >= _LEAST_BAR), 1)
         some = {target: heads.pop(target) for target in list(heads)[:many]}

@@ -19,6 +19,7 @@ _MIDDLE = 3  # of them: the median
 _STEP = 0.05
 _MOST_BLOCKS = 24  # characters; of more blocks, each character is that which is farthest off
 _FARTHEST = 1000.0  # times faster or slower that the scale reaches to
+_WHOLE = 10  # times, from which on an end of the scale is told without digits behind the point
 LEGEND = (
     f"Drawn: ├──●──┤ the ratio with its interval, on one log scale; │ is 1x, ┊ the margin. {_LEVELS} one invocation "
     f"after the other: {_LEVELS[_MIDDLE]} is the median, a step {_STEP:.0%}, the ends are so far or farther."
@@ -66,7 +67,7 @@ def bar(interval: Interval, scale: Scale) -> str:
 def axis(scale: Scale) -> str:
     """What stands above the bars: 1x, and both ends as far as there is room."""
     at = min(scale.at(1.0), scale.width - 2)
-    left, right = (f"{end:.2g}x" if end < _FARTHEST else f"{end:.0f}x" for end in (scale.low, scale.high))
+    left, right = (f"{end:.0f}x" if end >= _WHOLE else f"{end:.2g}x" for end in (scale.low, scale.high))
     before = left if len(left) < at else ""
     after = right if len(right) < scale.width - at - 2 else ""
     return f"{before:{at}}1x{after:>{scale.width - at - 2}}"

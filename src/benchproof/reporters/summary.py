@@ -28,7 +28,7 @@ def render(report: Report, *, width: int = 132, color: bool = False, encoding: s
         console.print(f"note: {escape(label)}", style="yellow")
     table = Table(title=f"run {report.run_id}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("benchmark", "target", "unit", "n", *FIGURES):
-        table.add_column(name, justify="left" if name in {"benchmark", "target", "unit"} else "right")
+        table.add_column(name, justify="left" if name in {"benchmark", "target", "unit"} else "right", overflow="fold")
     for row in report.rows:
         divisor, unit = layout.scale(row)
         for target, cell in row.cells.items():

@@ -12,6 +12,7 @@ from benchproof.reporters.screen import Screen, escape
 
 __all__ = ["escape", "gates", "render"]
 
+_LEAST_OF_GATES = 80  # columns, below which a gate is a sentence
 _WIDE = 160  # columns, from which on a status of many words has room in a table
 _GATE_STYLES = {"met": "green", "not met": "red", "undecided": "magenta", "review": "yellow", "off": "dim"}
 
@@ -43,7 +44,7 @@ def render(
     _crowds(console, report)
     if report.gates:
         console.print(f"gates: {verdicts.counts(report.gates)}", style="italic")
-        console.print(_gates(report))
+        _print_gates(console, report)
     _goals(console, report)
     _below(console, report)
     return console.text
@@ -52,9 +53,11 @@ def render(
 def gates(report: Report, *, width: int = 120, color: bool = False, encoding: str = "utf-8") -> str:
     """The gates alone: a table, and beneath it why any of them is not simply met."""
     console = Screen(width=width, color=color, encoding=encoding)
-    console.print(_gates(report, with_reasons=False))
+    has_room = console.width >= _LEAST_OF_GATES
+    if has_room:
+        console.print(_gates(report, with_reasons=False))
     for each in report.gates:
-        if each.reason or each.verdict in {"not met", "undecided"}:
+        if not has_room or each.reason or each.verdict in {"not met", "undecided"}:
             console.print(escape(verdicts.line(each, report)), style=_GATE_STYLES[each.verdict], soft_wrap=True)
     for warning in report.warnings:
         console.print(f"note: {escape(warning)}", style="yellow", soft_wrap=True)
@@ -123,10 +126,19 @@ def _crowds(console: Console, report: Report) -> None:
     console.print(crowds.LEGEND, style="dim")
 
 
+def _print_gates(console: Console, report: Report) -> None:
+    if console.width >= _LEAST_OF_GATES:
+        console.print(_gates(report))
+        return
+    for each in report.gates:
+        console.print(escape(verdicts.line(each, report)), style=_GATE_STYLES[each.verdict])
+
+
 def _gates(report: Report, *, with_reasons: bool = True) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in verdicts.HEAD if with_reasons else verdicts.HEAD[:-1]:
-        table.add_column(name, justify="right" if name in {"figure", "limit", "margin"} else "left")
+        right = name in {"figure", "limit", "margin"}
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
     above = ""
     for each in report.gates:
         *texts, reason = (escape(text) for text in verdicts.texts(each, report))

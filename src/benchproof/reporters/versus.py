@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.table import Table
 
 from benchproof.analysis.compare import Comparison, Verdict
@@ -19,6 +20,7 @@ from benchproof.reporters.screen import Screen, escape
 
 HEAD = ("metric", "unit", "base", "new", "new / base", "verdict", "reason")
 _FIGURES = ("base", "new", "new / base")
+_MOST_OF_A_NAME, _LEAST_OF_A_REASON = 40, 12  # characters in a line of a column that wraps
 _NARROW = 100  # columns, below which the table has no room
 _ORDER: tuple[Verdict, ...] = ("slower", "faster", "same", "undecided", "incomparable")
 _STYLES: dict[Verdict, str | None] = {
@@ -45,12 +47,13 @@ def render(
         pair = msgspec.structs.replace(each, rows=_by_effect(each.rows)) if by_effect else each
         console.print(f"{escape(pair.new)} against {escape(pair.base)}", style="italic", soft_wrap=True)
         _summary(console, pair)
-        if width < _NARROW:
+        table = _table(pair)
+        if width < _NARROW or Measurement.get(console, console.options, table).minimum > width:
             console.print("\n".join(_records(pair)), soft_wrap=True, markup=False)
         else:
-            console.print(_table(pair))
-        for table in drawings.beneath(console, _pictured(pair)) if draw else ():
             console.print(table)
+        for pictured in drawings.beneath(console, _pictured(pair)) if draw else ():
+            console.print(pictured)
             console.print(pictures.LEGEND, style="dim")
         _below(console, pair)
     return console.text
@@ -101,10 +104,12 @@ def _records(pair: Versus) -> Iterator[str]:
 
 def _table(pair: Versus) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    longest = max((len(_name(pair, row)) for row in pair.rows), default=0)
+    least = {"metric": min(longest, _MOST_OF_A_NAME), "reason": _LEAST_OF_A_REASON}
     for name in HEAD:
-        table.add_column(
-            name, justify="right" if name in _FIGURES else "left", no_wrap=name not in {"metric", "reason"}
-        )
+        wraps = name in least
+        side: JustifyMethod = "right" if name in _FIGURES else "left"
+        table.add_column(name, justify=side, no_wrap=not wraps, overflow="fold", min_width=least.get(name))
     for row in pair.rows:
         table.add_row(*(escape(text) for text in texts(pair, row)), style=_STYLES[row.comparison.verdict])
     return table
