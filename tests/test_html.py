@@ -19,6 +19,7 @@ from benchproof.reporters.html import parts, style
 from exports import HOSTILE
 
 MOST_BYTES = 1_500_000
+QUANTILES = "http.get.latency: quantiles"
 SECTIONS = (
     "compared",
     "glance",
@@ -325,3 +326,23 @@ def test_a_width_that_no_machine_has_makes_no_curve_without_end():
     (row,) = report.scaling
     steps = (*row.steps[:-1], msgspec.structs.replace(row.steps[-1], width=10**12))
     assert len(render(msgspec.structs.replace(report, scaling=(msgspec.structs.replace(row, steps=steps),)))) < 10**6
+
+
+def test_the_quantiles_of_a_metric_are_one_chart_with_its_median(page):
+    charts = [words(each[1]) for each in elements(page, "svg") if words(each[0] if len(each) else each) == QUANTILES]
+    assert len(charts) == 1
+    assert re.fullmatch(
+        r"base: median [\d,.]+ us, p99 [\d,.]+ us; mine.*: median [\d,.]+ us, p99 [\d,.]+ us", charts[0]
+    )
+
+
+def test_nothing_is_escaped_twice(page):
+    assert not re.search(r"&lt;/?(span|a|code|svg)|&amp;(lt|gt|amp|quot|#39);", page)
+
+
+def test_the_commands_that_check_it_are_there_line_by_line(page):
+    (commands,) = elements(page, "pre")
+    assert "".join(commands.itertext()).splitlines()[:2] == [
+        f"benchproof verify runs/{pages.report().run_id}",
+        f"benchproof report runs/{pages.report().run_id} --format html",
+    ]

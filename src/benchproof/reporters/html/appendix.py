@@ -18,8 +18,12 @@ def method(report: Report) -> Iterator[Markup]:
         yield parts.paragraph(report.method)
     yield parts.paragraph("Beside the folder runs, these compute all of it anew and show it again:")
     shown = parts.name(report.run_id)
-    commands = [f"benchproof verify runs/{shown}", f"benchproof report {shown} --format html", *_again(report, shown)]
-    yield element("pre", element("code", Markup("\n").join(element("span", each) for each in commands)))
+    commands = [
+        f"benchproof verify runs/{shown}",
+        f"benchproof report runs/{shown} --format html",
+        *_again(report, shown),
+    ]
+    yield element("pre", element("code", join([element("span", each) for each in commands], Markup("\n"))))
     files = (*doubts.FILES, *(["smokes.jsonl"] if report.smokes else [])) if report.vary else ("results.jsonl",)
     yield parts.paragraph("Raw files: ", join([parts.file_link(report, name) for name in files], ", "), ".")
 

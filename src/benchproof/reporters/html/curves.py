@@ -113,9 +113,9 @@ def _by_doubling(curve: Curve) -> Curve:
 def _quantiles(report: Report) -> Iterator[Markup]:
     groups: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in parts.timed(report):
-        if (found := _QUANTILE.fullmatch(row.metric)) and row.unit is not None:
-            key = (found[1], str(sorted(row.parameters.items(), key=lambda pair: pair[0])), row.unit)
-            groups.setdefault(key, {})[found[2]] = row
+        found = _QUANTILE.fullmatch(row.metric)
+        stem, name = (found[1], found[2]) if found else (row.metric, "median")  # what an invocation gives is a median
+        groups.setdefault((stem, str(sorted(row.parameters.items())), row.unit or ""), {})[name] = row
     plots = [plot for (stem, _, _), rows in groups.items() if len(rows) > 1 for plot in _of_metric(report, stem, rows)]
     if plots:
         yield element("h3", "Quantiles")
