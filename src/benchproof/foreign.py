@@ -138,7 +138,7 @@ def build(run: Run, origin: Origin) -> Report:
         for target in dict.fromkeys(each.target for each in run.results)
         for key in [run.target_envelopes.get(target, "")]
     )
-    cases = [(each.target, each.benchmark, each.parameters, each.tier) for each in run.results]
+    cases = [(column.target, each.benchmark, each.parameters, each.tier) for each in run.results for column in columns]
     lines = invocations.lines(run.results)
     rows = matrix.rows(cases, [_as_passed(each) for each in run.results], columns, lines=lines)
     if origin.tool.partition(" ")[0] not in run.trusted:

@@ -26,7 +26,7 @@ from benchproof.model import Benchmark, Better, Facet, Frozen, Lab, Target, Unit
 from benchproof.plugins import nearest
 from benchproof.policy import Known, benchmark_of, gates_of
 from benchproof.quantities import Duration, Share
-from benchproof.suites import asked_of, benchmarks_of, names_of
+from benchproof.suites import asked_of, asked_of_targets, names_of, of_targets_alone
 from benchproof.tables import convert, refuse_unknown, table_of
 from benchproof.targets import KINDS
 from benchproof.tier0 import HostTests, host_tests, of_targets
@@ -205,7 +205,8 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         raise UsageError(f"{where}: targets: expected at least one table such as [targets.host], found none")
     seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
     settings = msgspec.structs.replace(settings, seed=seed)
-    benchmarks = _benchmarks(suites, settings, where)
+    asked = _asked(suites, settings, list(targets), where)
+    benchmarks = [benchmark for benchmark, _ in asked]
     read = {name: _target(name, table, where, recorded=recorded) for name, table in targets.items()}
     referred = _references(targets, where)
     known = _known(benchmarks, exact=any(getattr(each, "exact", False) for _, each in read.values()))
@@ -213,7 +214,9 @@ def parse(document: dict[str, Any], *, where: str, recorded: bool = False, **cha
         document=document | {"run": _plain(settings)},
         targets=read,
         references=referred,
-        cases=tuple(Case(target=target, benchmark=benchmark) for target in targets for benchmark in benchmarks),
+        cases=tuple(
+            Case(target=target, benchmark=benchmark) for target in targets for benchmark, of in asked if target in of
+        ),
         run=settings,
         seed=seed,
         gates=tuple(_gates(table_of(document, "gates", where), referred, known, where)),
@@ -271,11 +274,12 @@ def only(document: dict[str, Any], *, targets: tuple[str, ...], benchmarks: tupl
         chosen["targets"] = matrices.chosen(tables, asked, "the plan")
         whole = references.resolved(matrices.expanded(chosen["targets"], "the plan")[0], "the plan")
         targets = (*whole, *matrices.groups_of(whole), *chosen["targets"])
+        chosen["suites"] = of_targets_alone(table_of(document, "suites", "the plan"), targets)
         if "smokes" in document:
             chosen["smokes"] = of_targets(table_of(document, "smokes", "the plan"), targets)
     items: list[Any] = []
     if benchmarks:
-        items = asked_of(table_of(document, "suites", "the plan"), benchmarks)
+        items = asked_of(table_of(chosen, "suites", "the plan"), benchmarks)
         chosen["suites"] = {"chosen": {"benchmarks": items}}
         chosen["external"] = of_benchmarks(table_of(document, "external", "the plan"))
         chosen.pop(reruns.KEY, None)  # they speak of suites that are not there any more
@@ -329,14 +333,16 @@ def _references(targets: dict[str, Any], where: str) -> dict[str, str]:
     return references
 
 
-def _benchmarks(suites: dict[str, Any], settings: Settings, where: str) -> list[Benchmark]:
-    chosen = benchmarks_of(suites, where)
-    chosen = [benchmark.quick() for benchmark in chosen] if settings.quick else chosen
-    return list(
-        {
-            case_key("", each.definition.name, msgspec.to_builtins(each, enc_hook=float)): each for each in chosen
-        }.values()
-    )
+def _asked(
+    suites: dict[str, Any], settings: Settings, targets: Sequence[str], where: str
+) -> list[tuple[Benchmark, frozenset[str]]]:
+    """Each benchmark once, with the targets that any suite asks it of."""
+    found: dict[CaseKey, tuple[Benchmark, frozenset[str]]] = {}
+    for each, of in asked_of_targets(suites, targets, where):
+        benchmark = each.quick() if settings.quick else each
+        key = case_key("", benchmark.definition.name, msgspec.to_builtins(benchmark, enc_hook=float))
+        found[key] = benchmark, frozenset(of) | (found[key][1] if key in found else frozenset())
+    return list(found.values())
 
 
 def _gates(tables: dict[str, Any], references: Mapping[str, str], known: Known, where: str) -> Iterator[Gate]:

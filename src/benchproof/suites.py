@@ -1,13 +1,14 @@
 """The `[suites]` tables of a plan: which benchmarks are asked, with which parameters.
 
 An item is a benchmark's name, a suite's, or a table with a name and parameters. A list for a parameter that takes one
-value asks for each of them: `{ name = "scaling.primes", width = [1, 2, 4] }`.
+value asks for each of them: `{ name = "scaling.primes", width = [1, 2, 4] }`. A suite that names `targets` is asked of
+those alone, any other of all.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from benchproof.benchmarks import BENCHMARKS, CASES, SUITES, SWEEPS
 from benchproof.errors import UsageError
 from benchproof.model import Benchmark
+from benchproof.plugins import nearest
 from benchproof.tables import convert, refuse_unknown
 
 _MOST = 64  # cases of one item
@@ -22,9 +24,45 @@ _MOST = 64  # cases of one item
 
 def benchmarks_of(suites: dict[str, Any], where: str) -> list[Benchmark]:
     """All that the tables ask, in their order; the primitive suite where there are none. Raises UsageError."""
-    items = [pair for name, table in suites.items() for pair in _suite(name, table, where)]
-    items = items or [(f"{where}: suites.primitive", name) for name in SUITES["primitive"]]
-    return [each for at, item in items for each in _benchmarks(item, at)]
+    return [each for each, _ in asked_of_targets(suites, (), where)]
+
+
+def asked_of_targets(
+    suites: dict[str, Any], targets: Sequence[str], where: str
+) -> list[tuple[Benchmark, tuple[str, ...]]]:
+    """As `benchmarks_of`, each with those of the plan's targets that it is asked of."""
+    tables = suites or {"primitive": {"benchmarks": ["primitive"]}}
+    return [
+        (benchmark, _targets_of(table, targets, f"{where}: suites.{name}"))
+        for name, table in tables.items()
+        for at, item in _suite(name, table, where)
+        for benchmark in _benchmarks(item, at)
+    ]
+
+
+def _targets_of(table: dict[str, Any], known: Sequence[str], where: str) -> tuple[str, ...]:
+    named = table.get("targets")
+    if named is None:
+        return tuple(known)
+    if not isinstance(named, list) or not named:
+        raise UsageError(f"{where}: targets: expected a list of targets, found {named!r}; leave it out for all")
+    for name in named:
+        if known and name not in known:
+            raise UsageError(f"{where}: targets: unknown target '{name}'; {nearest(str(name), list(known))}")
+    return tuple(named)
+
+
+def of_targets_alone(suites: dict[str, Any], targets: Sequence[str]) -> dict[str, Any]:
+    """The suites as far as they are asked of any of these; what makes no sense is left to be refused."""
+    found = {}
+    for name, table in suites.items():
+        named = table.get("targets") if isinstance(table, dict) else None
+        kept = [target for target in named if target in targets] if isinstance(named, list) else None
+        if kept is None or not named:
+            found[name] = table
+        elif kept:
+            found[name] = table | {"targets": kept}
+    return found
 
 
 def asked_of(suites: dict[str, Any], names: tuple[str, ...]) -> list[Any]:
@@ -72,7 +110,7 @@ def _suite(name: str, table: Any, where: str) -> Iterator[tuple[str, Any]]:
     where = f"{where}: suites.{name}"
     if not isinstance(table, dict):
         raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {table!r}")
-    refuse_unknown(table, ["benchmarks"], where)
+    refuse_unknown(table, ["benchmarks", "targets"], where)
     if not isinstance(table.get("benchmarks"), list) or not table["benchmarks"]:
         found = repr(table["benchmarks"]) if "benchmarks" in table else "nothing"
         raise UsageError(f"{where}: benchmarks: expected a list of benchmarks, found {found}")

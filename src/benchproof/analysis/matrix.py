@@ -5,6 +5,7 @@ There is no total. A cell has a number only if every counted invocation that the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -124,12 +125,16 @@ def rows(
     """
     last = invocations.last_tries(results)
     questions: dict[Question, tuple[str, Mapping[str, object], int]] = {}
-    for _, benchmark, parameters, tier in cases:
-        questions.setdefault(invocations.question(benchmark, parameters), (benchmark, parameters, tier))
+    asked: dict[Question, set[str]] = {}
+    for target, benchmark, parameters, tier in cases:
+        key = invocations.question(benchmark, parameters)
+        questions.setdefault(key, (benchmark, parameters, tier))
+        asked.setdefault(key, set()).add(target)
     found = [
         row
         for key, question in questions.items()
-        for row in _rows(question, last.get(key, {}), columns, mechanisms.get(question[0], ""), lines)
+        for those in [[column for column in columns if column.target in asked[key]]]  # no other was asked
+        for row in _rows(question, last.get(key, {}), those, mechanisms.get(question[0], ""), lines)
     ]
     for column in columns:
         found = _compared(found, column, last, design, floors)
@@ -237,12 +242,15 @@ def blocks_due(rows: Iterable[Row], columns: Iterable[Column], design: Design, b
     references = {column.target: column.reference for column in columns}
     exact = {column.target for column in columns if column.exact}
     due: dict[Asked, int] = {}
+    rows, asked_of = tuple(rows), defaultdict[Question, set[str]](set)
+    for row in rows:
+        asked_of[invocations.question(row.benchmark, row.parameters)] |= row.cells.keys()
     for row in rows:
         asked = invocations.question(row.benchmark, row.parameters)
         for target, cell in row.cells.items():
             found = cell.comparison
             settled = found is None or found.verdict != "undecided" or not design.looks
             most = blocks if not settled else found.looks[-1].blocks if found is not None and found.looks else least
-            for each in (target, references[target]):
+            for each in {target, references[target]} & asked_of[asked]:
                 due[asked, each] = max(due.get((asked, each), 0), 1 if each in exact else most)
     return due

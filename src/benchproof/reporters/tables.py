@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from benchproof.analysis.compare import Comparison
+from benchproof.analysis.invocations import Question, question
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.reporters import layout
 
@@ -77,14 +78,34 @@ def of(report: Report) -> Iterator[Pair | Part]:
             yield Part(rest, rows, "", "context, not compared")
         elif rest:
             name = "in instructions" if exact else "beside them" if pairs else ""
-            yield Part(rest, rows, layout.legend(report, exact=exact, paired=False), name)
+            yield from _parts(report, rest, rows, layout.legend(report, exact=exact, paired=False), name)
+
+
+def _parts(report: Report, columns: Sequence[Column], rows: Sequence[Row], legend: str, title: str) -> Iterator[Part]:
+    """A matrix for the questions that were asked of the same targets; mostly there is one."""
+    groups: dict[tuple[Column, ...], list[Row]] = {}
+    for row in rows:
+        asked = tuple(column for column in columns if _question(row) in _questions(report, column.target))
+        groups.setdefault(asked, []).append(row)
+    for number, (some, theirs) in enumerate(groups.items(), start=1):
+        yield Part(some, tuple(theirs), legend if number == len(groups) else "", title)
+
+
+def _question(row: Row) -> Question:
+    return question(row.benchmark, row.parameters)
+
+
+def _questions(report: Report, target: str) -> set[Question]:
+    """What the target was asked."""
+    return {_question(row) for row in report.rows if target in row.cells}
 
 
 def _pairs(report: Report, columns: Sequence[Column]) -> list[tuple[Column, Column]]:
     by_name = {column.target: column for column in columns}
     against: dict[str, list[Column]] = {}
     for column in columns:
-        if column.target != column.reference and not column.context and column.reference in by_name:
+        told = column.target != column.reference and not column.context and column.reference in by_name
+        if told and _questions(report, column.target) == _questions(report, column.reference):
             against.setdefault(column.reference, []).append(column)
     return [
         (column, by_name[reference])
