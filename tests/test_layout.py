@@ -47,6 +47,7 @@ ROWS = (
     ("alerts", "calibration", "continuous"),
     ("web",),
     ("cli",),
+    ("pytest_plugin",),
     ("__main__",),
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS) for name in row}

@@ -98,7 +98,9 @@ def test_what_has_no_counterpart_is_not_applicable(name):
     assert found.reason.startswith("not_applicable: ")
 
 
-OTHERS = [name for name in BENCHMARKS.own if name not in PROBED and not name.startswith(("kernel.", "smoke."))]
+OTHERS = [
+    name for name in BENCHMARKS.own if name not in PROBED and not name.startswith(("kernel.", "python.", "smoke."))
+]
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -52,6 +52,7 @@ BENCHMARKS = Table(
         "file.reread": f"{_TRANSLATED}.reread:Reread",
         "file.map_read": f"{_TRANSLATED}.map_read:MapRead",
         "kernel.primitive": "benchproof.benchmarks.kernel.primitive:Primitive",
+        "python.call": "benchproof.benchmarks.python.call:Call",
         "mount.tmpfs": f"{_PRIVILEGED}.mount_tmpfs:MountTmpfs",
         "lifecycle.provision": f"{_LIFECYCLE}.provision:Provision",
         "lifecycle.exec_ready": f"{_LIFECYCLE}.exec_ready:ExecReady",

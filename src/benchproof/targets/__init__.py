@@ -19,5 +19,6 @@ KINDS = Table(
         "kernel": "benchproof.targets.kernel:Kernel",
         "command": "benchproof.targets.command:Command",
         "service": "benchproof.targets.service:SandboxService",
+        "python": "benchproof.targets.python:Python",
     },
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import ClassVar, Literal
 
 from benchproof import beneath, process
 from benchproof.errors import LabInvalid, TargetFailed
@@ -61,6 +61,11 @@ class FolderInstance:
 
     def run_here(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
         """Run on the host, in the folder; what it says on standard error is kept with the invocation."""
+        return self._supervised(argv, stdin=stdin, timeout_s=timeout_s, cwd=self._folder, environment=self._environment)
+
+    def _supervised(
+        self, argv: Sequence[str], *, stdin: bytes, timeout_s: float, cwd: Path, environment: Mapping[str, str]
+    ) -> Completed:
         running: list[process.Supervised] = []
 
         def began(program: process.Supervised) -> None:
@@ -73,8 +78,8 @@ class FolderInstance:
                 supervisor=self._lab.probe,
                 stdin=stdin,
                 timeout_s=timeout_s,
-                cwd=self._folder,
-                environment=self._environment,
+                cwd=cwd,
+                environment=environment,
                 cpus=self._cpus,
                 began=began,
             )
@@ -158,6 +163,8 @@ class Host:
         seccomp: Literal["none", "confined"] = "none"
         network: Literal["host", "none"] = "host"
 
+    instance: ClassVar[type[FolderInstance]] = FolderInstance
+
     def __init__(self, settings: Settings, lab: Lab) -> None:
         self.settings = settings
         self.lab = lab
@@ -171,7 +178,7 @@ class Host:
     def start(self) -> Iterator[FolderInstance]:
         with shared_folder(self.lab) as folder, tmpfs_folder(self.lab) as tmpfs:
             wrap = confined(f"{folder}/probe", seccomp=self.settings.seccomp, network=self.settings.network)
-            yield FolderInstance(
+            yield self.instance(
                 lab=self.lab,
                 folder=folder,
                 inside=str(folder),

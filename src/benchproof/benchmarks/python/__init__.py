@@ -1,0 +1,1 @@
+"""What only an interpreter can be asked: calls that a test of pytest makes."""
