@@ -180,6 +180,7 @@ class Call(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
         evidence = observation.evidence
         if wrong := evidence.get("wrong"):
             yield wrong
+            return
         if evidence.get("exit_status") != "0":
             words = evidence.get("last_words", "nothing said")
             yield f"the test did not pass: pytest ended with {evidence.get('exit_status', 'nothing')}: {words}"

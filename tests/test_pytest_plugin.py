@@ -1,0 +1,262 @@
+"""The plug-in for pytest: sessions as a user starts them, each a process, and what they leave in the store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from benchproof import report, verify
+from benchproof.model import Failed, Passed, Unsupported, Unverified
+from benchproof.store import bundle
+
+PLUGIN = "benchproof" if entry_points(group="pytest11", name="benchproof") else "benchproof.pytest_plugin"
+SUITE = '''
+import unittest
+
+import pytest
+
+
+@pytest.mark.parametrize("n", [10, 1000])
+def test_right(benchproof, n):
+    assert benchproof(sum, range(n), expect=n * (n - 1) // 2) == n * (n - 1) // 2
+
+
+class Test(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _given(self, benchproof):
+        self.benchproof = benchproof
+
+    def test_method(self):
+        self.benchproof(list.sort, setup=lambda: list(range(99999, 0, -1)), check=lambda answer: answer is None)
+
+
+def test_unverified(benchproof):
+    benchproof(sum, range(10))
+
+
+def test_wrong(benchproof):
+    benchproof(sum, range(10), expect=44)
+
+
+def test_wrong_later(benchproof):
+    calls = []
+    benchproof(lambda: (calls.append(1), len(calls) < 50)[1], expect=True)
+
+
+def test_fails_afterwards(benchproof):
+    benchproof(sum, range(10), expect=45)
+    pytest.fail("of its own")
+
+
+async def nothing():
+    return None
+
+
+def test_async(benchproof):
+    benchproof(nothing, expect=None)
+
+
+def test_target(benchproof):
+    assert int(benchproof.benchmark("syscall.getpid")["operations"])
+
+
+def test_neighbour(benchmark):
+    assert benchmark(sum, range(10)) == 45
+'''
+
+
+def session(folder: Path, *words: str, plugins: tuple[str, ...] = (), text: str = "") -> subprocess.CompletedProcess:
+    """A session of pytest with the plug-in and those named, and no others."""
+    if text:
+        (folder / "test_it.py").write_text(text)
+    (folder / "pytest.ini").touch()
+    loaded = [word for each in (PLUGIN, *plugins) for word in ("-p", each)]
+    unset = ("BENCHPROOF_HOME", "BENCHPROOF_INDEX", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST")
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *loaded, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def runs(folder: Path) -> list[Path]:
+    return sorted((folder / ".benchproof" / "runs").glob("*/"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Everything a test may ask, in one session beside pytest-benchmark: its folder, its output and its run."""
+    folder = tmp_path_factory.mktemp("suite")
+    done = session(
+        folder, "--benchproof-budget=0.02s", "--benchmark-max-time=0.01", plugins=("pytest_benchmark.plugin",), text=SUITE
+    )
+    (path,) = runs(folder)
+    return folder, done, bundle.load_sealed(path)
+
+
+def outcomes(run, name):
+    """Of the counted invocations of a test, and of its warm-ups where those were wrong."""
+    return [
+        each.outcome for each in report.counted(run) if each.parameters.get("test", "").endswith(f"::{name}")
+    ]
+
+
+def test_a_session_is_one_run_whose_every_hash_oracle_and_figure_can_be_verified(whole):
+    _, done, run = whole
+    verdict = verify.verify(run.path)
+    assert verdict.problems == ()
+    assert verdict.state == "complete"
+    assert verdict.checked["oracles"] > 7  # those of tier 0 are 7
+    assert f"evidence: {run.path}" in done.stdout
+
+
+def test_each_set_of_parameters_is_a_case_with_samples(whole):
+    found = [each for each in whole[2].results if each.parameters.get("test") == "test_it.py::test_right"]
+    assert {each.parameters["case"] for each in found} == {"10", "1000"}
+    for each in found:
+        (measurement,) = each.outcome.measurements
+        assert measurement.metric == "test_it.test_right.latency"
+        assert measurement.iterations > 1
+        assert each.evidence["oracle"] == "expect"
+
+
+def test_a_method_of_a_unittest_class_is_measured_each_call_after_its_setup(whole):
+    (outcome,) = outcomes(whole[2], "test_method")
+    assert isinstance(outcome, Passed)
+    assert outcome.measurements[0].metric == "test_it.Test.test_method.latency"
+    assert outcome.measurements[0].iterations == 1
+
+
+def test_without_an_oracle_the_figure_is_unverified_and_says_so(whole):
+    assert [type(each) for each in outcomes(whole[2], "test_unverified")] == [Unverified]
+    assert "a test without check= or expect=, not verified" in whole[1].stdout
+
+
+def test_a_wrong_answer_fails_the_test_and_has_no_figure(whole):
+    assert {type(each) for each in outcomes(whole[2], "test_wrong")} == {Failed}
+    assert "FAILED test_it.py::test_wrong - Failed: benchproof: expected 44, found 45" in whole[1].stdout
+
+
+def test_an_answer_that_becomes_wrong_while_it_is_measured_fails_the_session(whole):
+    _, done, run = whole
+    assert "PASSED test_it.py::test_wrong_later" in done.stdout
+    assert {each.violations for each in outcomes(run, "test_wrong_later")} == {("expected True, found False",)}
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_test_that_fails_after_its_call_has_no_figure(whole):
+    found = outcomes(whole[2], "test_fails_afterwards")
+    assert {type(each) for each in found} == {Failed}
+    assert all("the test did not pass" in each.violations[0] for each in found)
+
+
+def test_a_coroutine_function_is_unsupported_with_the_way_out(whole):
+    _, done, run = whole
+    (outcome,) = outcomes(run, "test_async")
+    assert isinstance(outcome, Unsupported)
+    assert "asyncio.run" in outcome.missing
+    assert "SKIPPED" in done.stdout
+    assert "asyncio.run" in done.stdout
+
+
+def test_a_benchmark_of_a_target_is_in_the_same_run_and_asked_of_that_target_alone(whole):
+    found = {(each.target, each.benchmark) for each in whole[2].results}
+    assert ("host", "syscall.getpid") in found
+    assert {benchmark for target, benchmark in found if target == "python"} == {"python.call"}
+    built = report.build(whole[2])
+    assert "missing" not in built.statuses
+    assert [column.reference for column in built.columns] == [column.target for column in built.columns]
+
+
+def test_a_suite_of_pytest_benchmark_runs_unchanged_beside_it(whole):
+    assert "PASSED test_it.py::test_neighbour" in whole[1].stdout
+    assert "1 tests" in whole[1].stdout.partition("benchmark:")[2]  # its own table
+    assert "test_neighbour" not in {each.parameters.get("test") for each in whole[2].results}
+
+
+def test_the_envelope_knows_interpreter_and_packages_and_no_folder(whole):
+    folder, _, run = whole
+    (key,) = {each.envelope for each in run.results if each.target == "python"}
+    system = run.envelopes[key].sections["system"]
+    assert system["python"].startswith("CPython 3.")
+    assert "pytest " in system["packages"]
+    written = b"".join((run.path / name).read_bytes() for name in ("envelope.json", "manifest.json"))
+    assert str(folder).encode() not in written
+    assert sys.prefix.encode() not in written
+
+
+def test_a_session_in_parallel_is_measured_afterwards_and_compared_with_an_earlier_run(whole):
+    """What the earlier run had and this one was not asked is lost, and --benchproof-fail fails for it."""
+    folder, _, before = whole
+    words = ("--benchproof-budget=0.02s", f"--benchproof-compare={before.manifest.run_id}", "--benchproof-fail")
+    done = session(folder, *words, "-n2", "-k", "test_right and 1000", plugins=("xdist", "pytest_benchmark.plugin"))
+    assert "created: 2/2 workers" in done.stdout
+    after = bundle.load_sealed(runs(folder)[-1])
+    assert [type(each) for each in outcomes(after, "test_right")] == [Passed]
+    assert f"{after.manifest.run_id}/python against {before.manifest.run_id}/python" in done.stdout.replace("\n", " ")
+    assert "--benchproof-fail: something is slower or lost" in done.stdout
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+
+
+def test_nothing_is_measured_where_that_is_disabled_and_answers_are_still_checked(tmp_path):
+    done = session(tmp_path, "--benchproof-disable", "-k", "right or test_wrong", plugins=("pytest_benchmark.plugin",), text=SUITE)
+    assert "FAILED test_it.py::test_wrong " in done.stdout
+    assert "4 cases were checked, none was measured" in done.stdout
+    assert not (tmp_path / ".benchproof").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--benchproof-fail"], "expected --benchproof-compare beside it"),
+        (["--benchproof-blocks=0"], "expected 1 to 100000, found 0"),
+        (["--benchproof-compare=2026"], "no run is called '2026'"),
+        (["--benchproof-label=x"], "expected NAME=TEXT"),
+        (["--benchproof-options='"], "--benchproof-options"),
+        (["--benchproof-budget=soon"], "budget: expected an amount"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused_in_a_line(tmp_path, words, expected):
+    done = session(tmp_path, *words, text="def test_it(benchproof):\n    benchproof(sum, [1], expect=1)\n")
+    assert expected in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_target_that_cannot_be_had_skips_the_test_and_one_question_twice_fails_it(tmp_path):
+    text = """
+    def test_gone(benchproof):
+        benchproof.target("gone", kind="command", command=["no-such-program-at-all", "{argv}"]).benchmark("syscall.stat")
+
+    def test_twice(benchproof):
+        benchproof(int, expect=0)
+        benchproof(int, expect=0)
+    """
+    done = session(tmp_path, "--benchproof-disable", text="\n".join(line[4:] for line in text.splitlines()))
+    assert "1 failed" in done.stdout
+    assert "give each call a label=" in done.stdout
+    assert "1 skipped" in done.stdout
+
+
+def test_a_session_that_asks_nothing_loads_nothing_of_ours_but_the_hooks(tmp_path):
+    text = """
+import sys
+
+def test_plain():
+    ours = {name for name in sys.modules if name.startswith("benchproof")}
+    assert ours == {"benchproof", "benchproof.pytest_plugin"}
+    assert "msgspec" not in sys.modules
+"""
+    done = session(tmp_path, text=text)
+    assert done.returncode == 0, done.stdout
+    assert "benchproof" not in done.stdout.partition("PASSED")[2]
