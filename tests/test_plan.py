@@ -102,6 +102,18 @@ def bad(name, document, *words):
         bad("reference as list", f"{HOST}reference = ['host']", "targets.host: reference"),
         bad("reference as table", f"{HOST}reference = {{name = 'host'}}", "targets.host: reference"),
         bad("suites as text", f"suites = 'primitive'\n{HOST}", "suites", "expected a table"),
+        bad(
+            "target of a suite",
+            f"""{suite("'ipc.pipe'")}targets = ['hsot']""",
+            "suites.s: targets",
+            "did you mean 'host'",
+        ),
+        bad(
+            "targets of a suite",
+            f"""{suite("'ipc.pipe'")}targets = []""",
+            "suites.s: targets",
+            "expected a list of targets",
+        ),
         bad("suite as text", f"{HOST}[suites]\ns = 'primitive'", "suites.s", "expected a list of benchmarks"),
         bad("suite of text", f"{HOST}[suites.s]\nbenchmarks = 'primitive'", "suites.s: benchmarks", "expected a list"),
         bad("benchmark as number", suite("5"), "suites.s: benchmarks", "found 5"),
@@ -207,6 +219,26 @@ def test_without_a_seed_one_is_drawn_and_kept_in_the_document():
 def test_ratios_are_to_the_first_target_unless_the_plan_names_another():
     found = parsed(f"{HOST}[targets.bwrap]\n[targets.gvisor]\nreference = 'bwrap'")
     assert found.references == {"host": "host", "bwrap": "host", "gvisor": "bwrap"}
+
+
+PARTED = f"""{HOST}[targets.bwrap]
+[suites.all]
+benchmarks = ["ipc.pipe"]
+[suites.some]
+targets = ["bwrap"]
+benchmarks = ["syscall.stat", "ipc.pipe"]
+"""
+
+
+def test_a_suite_that_names_targets_is_asked_of_those_alone():
+    keys = {case.key[:2] for case in parsed(PARTED).cases}
+    assert keys == {("host", "ipc.pipe"), ("bwrap", "ipc.pipe"), ("bwrap", "syscall.stat")}
+
+
+def test_a_suite_of_targets_that_were_not_chosen_is_left_out():
+    document = tomllib.loads(PARTED)
+    chosen = plan.parse(plan.only(document, targets=("host",), benchmarks=()), where="test")
+    assert [case.key[:2] for case in chosen.cases] == [("host", "ipc.pipe")]
 
 
 def test_only_some_targets_and_benchmarks_of_a_plan_can_be_chosen():

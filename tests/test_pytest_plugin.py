@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from benchproof import report, verify
+from benchproof import plan, pytest_plugin, report, verify
 from benchproof.model import Failed, Passed, Unsupported, Unverified
 from benchproof.store import bundle
 
 PLUGIN = "benchproof" if entry_points(group="pytest11", name="benchproof") else "benchproof.pytest_plugin"
-SUITE = '''
+SUITE = """
 import unittest
 
 import pytest
@@ -67,7 +69,7 @@ def test_target(benchproof):
 
 def test_neighbour(benchmark):
     assert benchmark(sum, range(10)) == 45
-'''
+"""
 
 
 def session(folder: Path, *words: str, plugins: tuple[str, ...] = (), text: str = "") -> subprocess.CompletedProcess:
@@ -98,7 +100,11 @@ def whole(tmp_path_factory):
     """Everything a test may ask, in one session beside pytest-benchmark: its folder, its output and its run."""
     folder = tmp_path_factory.mktemp("suite")
     done = session(
-        folder, "--benchproof-budget=0.02s", "--benchmark-max-time=0.01", plugins=("pytest_benchmark.plugin",), text=SUITE
+        folder,
+        "--benchproof-budget=0.02s",
+        "--benchmark-max-time=0.01",
+        plugins=("pytest_benchmark.plugin",),
+        text=SUITE,
     )
     (path,) = runs(folder)
     return folder, done, bundle.load_sealed(path)
@@ -106,9 +112,7 @@ def whole(tmp_path_factory):
 
 def outcomes(run, name):
     """Of the counted invocations of a test, and of its warm-ups where those were wrong."""
-    return [
-        each.outcome for each in report.counted(run) if each.parameters.get("test", "").endswith(f"::{name}")
-    ]
+    return [each.outcome for each in report.counted(run) if each.parameters.get("test", "").endswith(f"::{name}")]
 
 
 def test_a_session_is_one_run_whose_every_hash_oracle_and_figure_can_be_verified(whole):
@@ -209,7 +213,9 @@ def test_a_session_in_parallel_is_measured_afterwards_and_compared_with_an_earli
 
 
 def test_nothing_is_measured_where_that_is_disabled_and_answers_are_still_checked(tmp_path):
-    done = session(tmp_path, "--benchproof-disable", "-k", "right or test_wrong", plugins=("pytest_benchmark.plugin",), text=SUITE)
+    done = session(
+        tmp_path, "--benchproof-disable", "-k", "right or test_wrong", plugins=("pytest_benchmark.plugin",), text=SUITE
+    )
     assert "FAILED test_it.py::test_wrong " in done.stdout
     assert "4 cases were checked, none was measured" in done.stdout
     assert not (tmp_path / ".benchproof").exists()
@@ -223,7 +229,7 @@ def test_nothing_is_measured_where_that_is_disabled_and_answers_are_still_checke
         (["--benchproof-compare=2026"], "no run is called '2026'"),
         (["--benchproof-label=x"], "expected NAME=TEXT"),
         (["--benchproof-options='"], "--benchproof-options"),
-        (["--benchproof-budget=soon"], "budget: expected an amount"),
+        (["--benchproof-budget=soon"], "--benchproof-budget: expected an amount"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused_in_a_line(tmp_path, words, expected):
@@ -236,7 +242,7 @@ def test_a_question_that_makes_no_sense_is_refused_in_a_line(tmp_path, words, ex
 def test_a_target_that_cannot_be_had_skips_the_test_and_one_question_twice_fails_it(tmp_path):
     text = """
     def test_gone(benchproof):
-        benchproof.target("gone", kind="command", command=["no-such-program-at-all", "{argv}"]).benchmark("syscall.stat")
+        benchproof.target("gone", kind="command", command=["no-such-program", "{argv}"]).benchmark("syscall.stat")
 
     def test_twice(benchproof):
         benchproof(int, expect=0)
@@ -260,3 +266,27 @@ def test_plain():
     done = session(tmp_path, text=text)
     assert done.returncode == 0, done.stdout
     assert "benchproof" not in done.stdout.partition("PASSED")[2]
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "pytest.md").read_text()
+
+
+def test_the_examples_of_the_page_are_tests_that_pass(tmp_path):
+    calls, of_targets = (re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[number] for number in (0, 2))
+    (tmp_path / "words.py").write_text(
+        "import collections\n\n\ndef count(text):\n    return collections.Counter(text.split())\n"
+    )
+    host = "".join(line for line in of_targets.splitlines(keepends=True) if "bwrap" not in line and "guest" not in line)
+    done = session(tmp_path, "--benchproof-disable", text=f"{calls}\n\n{host}")
+    assert "3 passed" in done.stdout, done.stdout
+
+
+def test_the_plan_of_the_page_asks_each_target_its_own():
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    keys = {case.key[:2] for case in plan.parse(tomllib.loads(text), where="docs").cases}
+    assert keys == {("python", "python.call"), ("host", "syscall.getpid")}
+
+
+def test_the_page_names_every_option():
+    words = re.findall(r'add\("(--[a-z-]+)"', Path(pytest_plugin.__file__).read_text())
+    assert [word for word in words if f"`{word}" not in PAGE] == ["--benchproof-order"]

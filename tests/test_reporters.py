@@ -97,6 +97,21 @@ def test_a_report_of_counts_alone_speaks_neither_of_blocks_nor_of_intervals():
     assert "to be doubted\n\nNothing." in text
 
 
+@pytest.mark.parametrize("form", FOR_PEOPLE)
+def test_targets_that_were_asked_different_questions_share_no_table(form):
+    """What was not asked of a target is nothing that it lacks."""
+    whole = a_report(target="python")
+    one = other = whole.rows[0].cells["base"]
+    rows = (
+        msgspec.structs.replace(whole.rows[0], cells={"base": one}),
+        msgspec.structs.replace(whole.rows[0], benchmark="python.call", metric="it.latency", cells={"python": other}),
+    )
+    report = msgspec.structs.replace(whole, rows=rows, columns=whole.columns[:2], passed=2, total=2)
+    text = FORMATS.load(form)(report)
+    assert "0/0" not in text
+    assert "missing" not in text
+
+
 def test_there_is_no_total_score_in_any_format():
     for form in FORMATS.names():
         assert FORMATS.load(form)(a_report()).count("score") == (

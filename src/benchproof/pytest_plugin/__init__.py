@@ -51,11 +51,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _refuse_nonsense(config: pytest.Config) -> None:
+    """Before the tests, not after them."""
     if config.getoption("benchproof_fail") and not config.getoption("benchproof_compare"):
         raise pytest.UsageError("--benchproof-fail: expected --benchproof-compare beside it, found none")
     if not 1 <= config.getoption("benchproof_blocks") <= 100_000:
         found = config.getoption("benchproof_blocks")
         raise pytest.UsageError(f"--benchproof-blocks: expected 1 to 100000, found {found}")
+    given = [f"benchproof_{name}" for name in ("budget", "options", "label") if config.getoption(f"benchproof_{name}")]
+    if given:
+        from benchproof.pytest_plugin import options  # noqa: PLC0415
+
+        options.refuse_unreadable(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

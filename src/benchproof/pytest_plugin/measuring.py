@@ -85,10 +85,7 @@ def document(asked: Iterable[Asked], config: pytest.Config) -> dict[str, Any]:
 
 def _options(config: pytest.Config) -> list[str]:
     """Of the processes that are measured: the session's configuration file, and what the user adds."""
-    try:
-        added = shlex.split(config.getoption("benchproof_options"))
-    except ValueError as error:
-        raise UsageError(f"--benchproof-options: {error}") from error
+    added = shlex.split(config.getoption("benchproof_options"))
     path = config.inipath
     inside = path is not None and path.is_relative_to(config.rootpath)
     return [*(["-c", str(path.relative_to(config.rootpath))] if path and inside else []), *added]
