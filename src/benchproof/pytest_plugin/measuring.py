@@ -15,6 +15,7 @@ import pytest
 
 from benchproof import comparing, laboratory, plan, runner
 from benchproof.cli import resolve_run
+from benchproof.cli.output import letters_of
 from benchproof.cli.progress import Progress
 from benchproof.errors import BenchproofError, Interrupted, UsageError
 from benchproof.labels import collect
@@ -139,4 +140,5 @@ def _compared(base: Run, path: Path, config: pytest.Config) -> tuple[str, int]:
 
 def _look(config: pytest.Config) -> dict[str, Any]:
     writer = config.get_terminal_writer()
-    return {"width": writer.fullwidth, "color": writer.hasmarkup and not os.environ.get("NO_COLOR")}
+    color = writer.hasmarkup and not os.environ.get("NO_COLOR")
+    return {"width": writer.fullwidth, "color": color, "encoding": letters_of(sys.stdout)}
