@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchproof.cli import benchproof
+from benchproof.errors import BenchproofError
 
 _OWN = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -40,6 +47,19 @@ def commit(folder: Path, message: str, **files: str) -> str:
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "--allow-empty", "-m", message)
     return git(folder, "rev-parse", "HEAD")
+
+
+def asked(folder: Path, *words: str) -> tuple[int, str, str]:
+    """Exit status, standard output and complaint of benchproof in that folder, without the start of a process."""
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(CI):
+                patch.delenv(name)
+        done = CliRunner().invoke(benchproof, words, standalone_mode=False)
+    if isinstance(done.exception, BenchproofError):
+        return done.exception.exit_status, done.stdout, str(done.exception)
+    assert done.exception is None, done.exception
+    return done.return_value, done.stdout, ""
 
 
 def worktrees(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from benchproof.model import Failed, Unsupported
 from benchproof.policy import Policy
 from benchproof.reporters import FORMATS, comment
 from benchproof.store import bundle
-from histories import ENVIRONMENT, commit, git, repository, worktrees
+from histories import ENVIRONMENT, asked, commit, git, repository, worktrees
 from test_gate_verb import a_run, noisy
 
 SIDES = (Side(name="base", folder="/b"), Side(name="head", folder="/h"))
@@ -255,6 +256,7 @@ def test_a_setting_is_read_as_in_a_plan_and_goes_to_the_targets_that_know_it():
 @pytest.mark.parametrize(
     ("document", "head", "words"),
     [
+        ({"targets": {"mine": 3}}, SIDES[1], "targets.mine: expected a table, found 3"),
         ({"targets": {"host": {}}}, SIDES[1], "base and head are the same for every target (host)"),
         ({"targets": {"host": {}}}, Side(name="head", settings={"cpsu": 1}), "no target has a setting 'cpsu'"),
     ],
@@ -444,10 +446,19 @@ why = "the wrapper"
 BUILD = "chmod +x run; test ! -e broken"
 
 
+FIXED = ("ci", "--plan", "../plan.toml", "--home", "../home")
+
+
+def quickly(project, *words):
+    """What measures nothing needs no process of its own."""
+    (project[0].parent / "plan.toml").write_text(PLAN)
+    return asked(project[0], *FIXED, *words)
+
+
 def ci(project, *words, **environment):
     folder = project[0]
     (folder.parent / "plan.toml").write_text(PLAN)
-    command = [sys.executable, "-m", "benchproof", "ci", "--plan", "../plan.toml", "--home", "../home", *words]
+    command = [sys.executable, "-m", "benchproof", *FIXED, *words]
     return subprocess.run(
         command, cwd=folder, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False, timeout=300
     )
@@ -495,18 +506,31 @@ def test_a_head_that_does_not_build_is_a_bad_answer_and_a_base_that_does_not_is_
 def test_a_change_of_nothing_that_is_measured_measures_nothing_and_says_so(project, tmp_path):
     folder, (*_, renamed, _) = project
     commit(folder, "words", README="b")
-    done = ci(project, "--base", renamed, "--build", "exit 9", "--comment", "../comment.md")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "syscall.getpid  skipped   nothing changed in run\n"
+    found = quickly(project, "--base", renamed, "--build", "exit 9", "--comment", "../comment.md")
+    assert found == (0, "syscall.getpid  skipped   nothing changed in run\n", "")
     assert "nothing to measure" in (tmp_path / "comment.md").read_text()
     assert not (tmp_path / "home").exists()
 
 
+def test_an_interrupted_build_ends_with_all_that_it_started_and_leaves_no_checkout(project, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    waiting = f"echo $$ > {tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/started; sleep 600"
+    command = [sys.executable, "-m", "benchproof", *FIXED, "--base", "main", "--build", waiting]
+    with subprocess.Popen(command, cwd=project[0], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as running:
+        while not (tmp_path / "started").exists() and running.poll() is None:
+            time.sleep(0.01)
+        running.terminate()
+        _, complaint = running.communicate(timeout=60)
+    assert running.returncode == 143, complaint
+    assert not Path("/proc", (tmp_path / "started").read_text().strip()).exists()
+    assert worktrees(project[0]) == []
+
+
 def test_list_says_what_would_be_measured_and_why_and_builds_nothing(project, tmp_path):
-    done = ci(project, "--base", "main", "--build", "exit 9", "--list")
-    assert (done.returncode, done.stdout) == (0, "syscall.getpid  measured  changed: run (the wrapper)\n"), done.stderr
-    done = ci(project, "--base", "HEAD", "--release", "--list", "--json")
-    assert json.loads(done.stdout) == [{"name": "syscall.getpid", "due": True, "why": "a release is cut"}]
+    found = quickly(project, "--base", "main", "--build", "exit 9", "--list")
+    assert found == (0, "syscall.getpid  measured  changed: run (the wrapper)\n", "")
+    _, shown, _ = quickly(project, "--base", "HEAD", "--release", "--list", "--json")
+    assert json.loads(shown) == [{"name": "syscall.getpid", "due": True, "why": "a release is cut"}]
     assert not (tmp_path / "home").exists()
 
 
@@ -514,6 +538,7 @@ def test_list_says_what_would_be_measured_and_why_and_builds_nothing(project, tm
     ("words", "said"),
     [
         (["--base-dir", "."], "--base-dir and --head-dir: expected both"),
+        (["--build", "true", "--build-timeout", "soon"], "--build-timeout: expected"),
         (["--base", "nothing", "--build", "true"], "--base: expected a commit"),
         (["--head-set", "kernel"], "--head-set: expected KEY=VALUE"),
         (["--exact", "--base", "main", "--build", BUILD], "--exact: expected a target that can count"),
@@ -521,17 +546,17 @@ def test_list_says_what_would_be_measured_and_why_and_builds_nothing(project, tm
     ],
 )
 def test_a_wrong_question_of_ci_is_exit_status_2(project, words, said):
-    done = ci(project, *words)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert said in done.stderr
+    status, shown, complaint = quickly(project, *words)
+    assert (status, shown) == (2, "")
+    assert said in complaint
 
 
 def test_what_is_built_already_needs_no_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plan.toml").write_text(PLAN)
     request = measuring.Request(folders=("/b", "/h"))
-    asked = measuring.asked(tmp_path / "plan.toml", (), (), request, {})
-    assert (asked.change, asked.choices[0].due, asked.choices[0].why) == (None, True, "what changed is not known")
+    found = measuring.asked(tmp_path / "plan.toml", (), (), request, {})
+    assert (found.change, found.choices[0].due, found.choices[0].why) == (None, True, "what changed is not known")
     with pytest.raises(UsageError, match="git rev-parse"):
         measuring.asked(tmp_path / "plan.toml", (), (), measuring.Request(build="make"), {})
 

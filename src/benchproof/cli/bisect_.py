@@ -97,12 +97,13 @@ def _question(
 ) -> Question:
     from benchproof.checkouts import around
     from benchproof.continuous.bisecting import Question
-    from benchproof.quantities import Duration, Share
+    from benchproof.continuous.building import timeout_of
+    from benchproof.quantities import Share
 
     try:
-        timeout_s, share = float(Duration.parse(build[1])), float(Share.parse(threshold))
+        share = float(Share.parse(threshold))
     except ValueError as error:
-        raise UsageError(f"--build-timeout, --threshold: {error}") from error
+        raise UsageError(f"--threshold: {error}") from error
     return Question(
         repository=around(Path.cwd()),
         good=ends[0],
@@ -111,7 +112,7 @@ def _question(
         where=where,
         metric=metric,
         build=build[0],
-        build_timeout_s=timeout_s,
+        build_timeout_s=timeout_of(build[1]),
         threshold=share,
     )
 

@@ -14,7 +14,7 @@ from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
     from benchproof.analysis.matrix import Report
-    from benchproof.continuous.measuring import Asked, Measured
+    from benchproof.continuous.measuring import Asked, Measured, Request
 
 _EPILOG = """\b
 Examples:
@@ -94,8 +94,8 @@ def command(
     return verdict.status
 
 
-def _request(given: dict[str, Any]) -> Any:
-    from benchproof.continuous import measuring, sides
+def _request(given: dict[str, Any]) -> Request:
+    from benchproof.continuous import building, measuring, sides
 
     def settings(name: str) -> dict[str, Any]:
         return dict(sides.setting(each, f"--{name}-set") for each in given[f"{name}_set"])
@@ -109,7 +109,7 @@ def _request(given: dict[str, Any]) -> Any:
         base=given["base"],
         head=given["head"],
         build=given["command_line"] or "",
-        build_timeout=given["build_timeout"],
+        build_timeout_s=building.timeout_of(given["build_timeout"]),
         folders=tuple(str(each.absolute()) for each in folders if each),
         settings=(settings("base"), settings("head")),
         paths=_words(given["paths"]),

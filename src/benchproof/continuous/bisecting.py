@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from benchproof import plan, report
+from benchproof import laboratory, plan, report
 from benchproof.analysis.matrix import Report, Row
 from benchproof.checkouts import Repository
 from benchproof.continuous import measuring, sides
@@ -64,7 +64,8 @@ def find(question: Question, home: Path, probe: Probe, progress: Progress) -> Fo
         progress.note(f"{commit[:12]} {repository.subject(commit)}: {_said(step)}")
         return step
 
-    return search(commits, measure, threshold=question.threshold)
+    with laboratory.interruptible():
+        return search(commits, measure, threshold=question.threshold)
 
 
 def _said(step: Step) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from benchproof.errors import BenchproofError
+from benchproof.errors import BenchproofError, UsageError
 from benchproof.process import Supervised, Tail
+from benchproof.quantities import Duration
 
 _SHOWN = 300  # characters of the last line
 
@@ -15,6 +16,14 @@ class BuildFailed(BenchproofError):  # noqa: N818 - the standard word for it
     """What was to be measured could not be built: no answer."""
 
     exit_status = 3
+
+
+def timeout_of(text: str) -> float:
+    """Seconds after which a build has failed. Raises UsageError."""
+    try:
+        return float(Duration.parse(text))
+    except ValueError as error:
+        raise UsageError(f"--build-timeout: {error}") from error
 
 
 def build(command: str, folder: Path, *, supervisor: Path, timeout_s: float, log: Path) -> None:

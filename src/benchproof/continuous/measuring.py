@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from benchproof import plan, report, reruns, runner
+from benchproof import laboratory, plan, report, reruns, runner
 from benchproof.analysis.matrix import Report
 from benchproof.checkouts import around
 from benchproof.continuous import changes, judging, sides
@@ -22,7 +22,6 @@ from benchproof.labels import SOURCE
 from benchproof.model import Frozen
 from benchproof.policy import Policy
 from benchproof.probe import Probe
-from benchproof.quantities import Duration
 from benchproof.reruns import Choice
 from benchproof.runner import Progress
 from benchproof.store import bundle
@@ -34,7 +33,7 @@ class Request(Frozen, frozen=True, kw_only=True):
     base: str = ""
     head: str = "HEAD"
     build: str = ""
-    build_timeout: str = "1 h"
+    build_timeout_s: float = 3600.0
     folders: tuple[str, ...] = ()
     settings: tuple[dict[str, Any], dict[str, Any]] = msgspec.field(default_factory=lambda: ({}, {}))
     paths: tuple[str, ...] = ()
@@ -120,7 +119,7 @@ def _change(request: Request, environment: Mapping[str, str], *, needed: bool) -
 def measured(asked: Asked, home: Path, probe: Probe, progress: Progress, labels: Mapping[str, str]) -> Measured:
     """Both sides in one run, interleaved. Raises HeadFailed, BuildFailed, UsageError."""
     request = asked.request
-    with _folders(asked, home, probe, progress) as folders:
+    with laboratory.interruptible(), _folders(asked, home, probe, progress) as folders:
         base, head = (
             Side(name=name, settings=settings, folder=folder)
             for name, settings, folder in zip((BASE, HEAD), request.settings, folders, strict=True)
@@ -132,7 +131,7 @@ def measured(asked: Asked, home: Path, probe: Probe, progress: Progress, labels:
                 f"target '{name}' is left out: {'it cannot count, or ' * request.exact}both sides are the same"
             )
         wanted = plan.parse(two.document, where=asked.where, **request.changes)
-        path = run(wanted, home, probe, progress, _labels(asked.change, labels))
+        path = run(wanted, home, probe, progress, _labels(asked, labels))
     return Measured(path=path, names=two.names, left_out=two.left_out)
 
 
@@ -172,7 +171,6 @@ def _folders(asked: Asked, home: Path, probe: Probe, progress: Progress) -> Iter
         yield first, second
         return
     assert change is not None  # else it was refused
-    timeout_s = float(Duration.parse(request.build_timeout))
     with contextlib.ExitStack() as stack:
         made = []
         for name, commit in ((BASE, change.base), (HEAD, change.head)):
@@ -180,7 +178,7 @@ def _folders(asked: Asked, home: Path, probe: Probe, progress: Progress) -> Iter
             progress.note(f"building {name} ({commit[:12]})")
             log = home / "builds" / f"{commit[:12]}.txt"
             try:
-                build(request.build, folder, supervisor=probe.path, timeout_s=timeout_s, log=log)
+                build(request.build, folder, supervisor=probe.path, timeout_s=request.build_timeout_s, log=log)
             except BuildFailed as error:
                 message = f"{name} ({commit[:12]}): {error}"
                 raise (HeadFailed if name == HEAD else BuildFailed)(message) from error
@@ -188,9 +186,13 @@ def _folders(asked: Asked, home: Path, probe: Probe, progress: Progress) -> Iter
         yield made[0], made[1]
 
 
-def _labels(change: Change | None, labels: Mapping[str, str]) -> dict[str, str]:
-    """What is measured is the head, whatever commit CI made of it; against which base is a word of ours."""
-    if change is None:
+def _labels(asked: Asked, labels: Mapping[str, str]) -> dict[str, str]:
+    """What is measured is the head, whatever commit CI made of it; against which base is a word of ours.
+
+    Where only settings differ, both sides are of one commit.
+    """
+    change = asked.change
+    if change is None or not (asked.request.build or asked.request.folders):
         return dict(labels)
     kept = {key: text for key, text in labels.items() if key not in {SOURCE[0], "dirty"}}
     return kept | {"commit": change.head, "base": change.base}

@@ -56,6 +56,9 @@ def setting(given: str, option: str) -> tuple[str, Any]:
 def two_sided(document: Mapping[str, Any], base: Side, head: Side, where: str) -> TwoSided:
     """The plan with both sides of every target that differs. Raises UsageError where none does."""
     tables = references.resolved(matrices.expanded(table_of(dict(document), "targets", where), where)[0], where)
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{where}: targets.{name}: expected a table, found {table!r}")
     _refuse_unknown_settings(tables, (base, head), where)
     both = {name: [_table(name, table, side) for side in (base, head)] for name, table in tables.items()}
     differing = [name for name, (one, other) in both.items() if one != other]
@@ -153,9 +156,12 @@ def _smokes(
     """The tests of a project on each side, in the checkout of that side where they name it."""
     found = {}
     for name, table in tables.items():
-        named = table.get("targets") if isinstance(table, dict) else None
+        named = table.get("targets", list(called)) if isinstance(table, dict) else None
+        if not isinstance(named, list):
+            found[name] = table  # to be refused by who reads it
+            continue
         for number, side in enumerate(sides):
-            targets = [called[each][number] for each in (named or called) if each in called]
+            targets = [called[each][number] for each in named if each in called]
             if targets:
                 found[f"{name} ({side.name})"] = filled(table, side.folder) | {"targets": targets}
     return found
