@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import shlex
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -346,3 +347,14 @@ def test_the_commands_that_check_it_are_there_line_by_line(page):
         f"benchproof verify runs/{pages.report().run_id}",
         f"benchproof report runs/{pages.report().run_id} --format html",
     ]
+
+
+def test_a_command_that_is_copied_into_a_shell_has_a_bundles_words_as_words():
+    report = pages.hostile(pages.report(), "; touch 'owned' $(touch owned) `touch owned`")
+    report = msgspec.structs.replace(report, columns=report.columns[:3], rows=report.rows[:1])
+    (commands,) = elements(render(report), "pre")
+    for line in "".join(commands.itertext()).splitlines():
+        split = shlex.split(line, comments=True)
+        assert split[:2] == ["benchproof", split[1]]
+        assert "touch" not in split
+        assert any("$(touch owned)" in word for word in split)

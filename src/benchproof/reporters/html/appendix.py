@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 
 from benchproof.analysis.matrix import Report
@@ -10,6 +11,7 @@ from benchproof.reporters import doubts, layout
 from benchproof.reporters.html import parts
 
 _MOST_OF_A_FACT = 2000
+_MOST_ASKED = 8  # benchmarks of a run that was not of a whole plan
 
 
 def method(report: Report) -> Iterator[Markup]:
@@ -17,20 +19,22 @@ def method(report: Report) -> Iterator[Markup]:
     if not all(column.exact for column in report.columns):
         yield parts.paragraph(report.method)
     yield parts.paragraph("Beside the folder runs, these compute all of it anew and show it again:")
-    shown = parts.name(report.run_id)
-    commands = [
-        f"benchproof verify runs/{shown}",
-        f"benchproof report runs/{shown} --format html",
-        *_again(report, shown),
-    ]
+    run = shlex.quote(f"runs/{parts.name(report.run_id)}")  # it is copied into a shell, and a bundle says what it wants
+    commands = [f"benchproof verify {run}", f"benchproof report {run} --format html", *_again(report)]
     yield element("pre", element("code", join([element("span", each) for each in commands], Markup("\n"))))
     files = (*doubts.FILES, *(["smokes.jsonl"] if report.smokes else [])) if report.vary else ("results.jsonl",)
     yield parts.paragraph("Raw files: ", join([parts.file_link(report, name) for name in files], ", "), ".")
 
 
-def _again(report: Report, run: str) -> Iterator[str]:
-    if report.vary:
-        yield f"benchproof run --seed {report.seed} --blocks {report.blocks}   # with the plan in {run}/manifest.json"
+def _again(report: Report) -> Iterator[str]:
+    """What asks the same questions of the same targets in the same order; which plan it was is in the manifest."""
+    benchmarks = tuple(dict.fromkeys(parts.name(row.benchmark) for row in report.rows))
+    if not report.vary or any(column.exact for column in report.columns):
+        return
+    targets = shlex.quote(",".join(parts.name(column.target) for column in report.columns))
+    asked = [f"-b {shlex.quote(each)}" for each in benchmarks] if len(benchmarks) <= _MOST_ASKED else []
+    command = f"benchproof run --seed {report.seed} --blocks {report.blocks} --targets {targets}"
+    yield " ".join([command, *asked, "  # and --plan, where it was not the default one: manifest.json has it"])
 
 
 def envelope(report: Report) -> Iterator[Markup]:
