@@ -19,6 +19,6 @@ PAGES = {  # path -> module and function
     "/floors": f"{_HERE}.floors:page",
     "/coverage": f"{_HERE}.coverage:page",
     "/metrics": f"{_HERE}.metrics:page",
-    "/palette.css": f"{_HERE}.palette:page",
+    "/static/palette.css": f"{_HERE}.palette:page",
     "/healthz": f"{_HERE}.health:page",
 }

@@ -11,4 +11,4 @@ from benchproof.web.site import Site
 
 def page(_site: Site, _request: Request) -> Response:
     """A style sheet."""
-    return Response(palette.css(), media_type="text/css", headers={"cache-control": "max-age=3600"})
+    return Response(palette.css(), media_type="text/css")
