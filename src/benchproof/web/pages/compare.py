@@ -24,10 +24,10 @@ _MOST_PAIRS = 20
 
 
 def page(site: Site, request: Request) -> Response:
-    """The comparison that the URL asks for, and the form to ask for another; without a run only the form."""
+    """The comparison that the URL asks for, and the form to ask for another; without a base only the form."""
     names = {key: asked.text(request, key) for key in ("base", "new", "base_target", "new_target", "vary", "margin")}
     given = {key: _read(site, names[key]) if names[key] else None for key in ("base", "new")}
-    base, new = given["base"] or given["new"], given["new"] or given["base"]
+    base, new = given["base"], given["new"] or given["base"]
     offered = [line.run for line in listings.runs(site.index, Wanted(), skip=0, most=_OFFERED).lines]
     pairs, trouble = _compared(base, new, names) if base and new else ([], "")
     return site.page(
@@ -35,7 +35,7 @@ def page(site: Site, request: Request) -> Response:
         status=400 if trouble else 200,
         names=names,
         offered=offered,
-        targets={key: _targets(each) for key, each in (("base", base), ("new", new))},
+        targets={"base": _targets(base), "new": _targets(new)},
         pairs=[_shown(pair) for pair in pairs[:_MOST_PAIRS]],
         left_out=max(0, len(pairs) - _MOST_PAIRS),
         trouble=trouble,

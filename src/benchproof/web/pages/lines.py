@@ -18,8 +18,8 @@ _MOST_OF_A_LINE = 20_000  # characters; the file has all of it
 
 
 def page(site: Site, request: Request) -> Response:
-    """Those of `n`, such as 3,5,8."""
-    known, numbers = known_of(site, request), _numbers(asked.text(request, "n"))
+    """Those of `n`, such as 3,5,8; else the first."""
+    known, numbers = known_of(site, request), _numbers(asked.text(request, "n") or "1")
     if known.path is None:
         raise Missing(f"run '{known.run_id}' lies in another home; its lines are there")
     results = site.reading.of(known.path).run.results

@@ -6,6 +6,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from benchproof.reporters import html
+from benchproof.store import listings
+from benchproof.store.listings import Wanted
 from benchproof.web.asked import Missing, text
 from benchproof.web.headers import REPORT_POLICY
 from benchproof.web.pages.run import known_as
@@ -13,8 +15,9 @@ from benchproof.web.site import Site
 
 
 def page(site: Site, request: Request) -> Response:
-    """Of the run that `run` names; it has a policy of its own, since its styles are in it."""
-    known = known_as(site, text(request, "run"))
+    """Of the run that `run` names, else of the newest; it has a policy of its own, since its styles are in it."""
+    newest = listings.runs(site.index, Wanted(), skip=0, most=1).lines
+    known = known_as(site, text(request, "run") or (newest[0].run.run_id if newest else ""))
     if known.path is None:
         raise Missing(f"run '{known.run_id}' lies in another home; its report is made there")
     made = html.render(site.reading.of(known.path).report)

@@ -18,11 +18,14 @@ from benchproof.reporters import layout, trends
 from benchproof.store import listings
 from benchproof.web import asked
 from benchproof.web.asked import Missing
+from benchproof.web.pages import trends as list_of_all
 from benchproof.web.site import Site
 
 
 def page(site: Site, request: Request) -> Response:
-    """That of one target and one metric; several where a run has it with several parameters."""
+    """That of one target and one metric, several where a run has it with several parameters; without them the list."""
+    if not request.query_params:
+        return list_of_all.page(site, request)
     names = {name: asked.text(request, name) for name in ("target", "benchmark", "metric", "parameters", "branch")}
     window = asked.time(request, "from"), asked.time(request, "to")
     found = _found(site, names)
