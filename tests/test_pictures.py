@@ -101,6 +101,20 @@ def test_a_pair_has_its_pictures_behind_its_words_where_there_is_room_and_else_b
     assert re.search(r"^ ?syscall\.getpid\s.*●", narrow.partition("\ndrawn")[2], re.MULTILINE)
 
 
+def test_a_target_without_a_figure_takes_no_room_among_the_pictures_and_bars_are_explained_where_there_are_any():
+    found = a_report(HOST, LINUX, BARE)
+    (row,) = found.rows
+    none = msgspec.structs.replace(row.cells["bare"], median=None, values=(), comparison=None, status="failed")
+    alone = msgspec.structs.replace(found, rows=(msgspec.structs.replace(row, cells=row.cells | {"bare": none}),))
+    below = (
+        FORMATS.load("terminal")(alone, width=150, draw=True).rpartition("\ndrawn")[2].partition("There is no total")[0]
+    )
+    assert "bare" not in below
+    assert "one invocation after the other" in below
+    assert "●" not in below
+    assert "├──●──┤" in FORMATS.load("terminal")(found, width=150, draw=True)
+
+
 def test_every_bar_of_a_table_is_on_one_scale():
     found = a_report(*COLUMNS)
     (part,) = tables.of(found)

@@ -131,6 +131,12 @@ def test_the_line_never_wraps(width):
     assert width < 80 or all(word in line for word in words)
 
 
+def test_the_bar_is_as_long_at_the_end_as_at_the_beginning():
+    words = ["116/224", "8 s left", "block 3: bwrap ipc.pipe", "114 passed, 2 failed"]
+    lengths = {len(progress._fitted(words[:n], n / 4, 80).partition(" ")[0]) for n in (1, 2, 3, 4)}
+    assert lengths == {10}
+
+
 def test_who_interrupts_is_told_how_to_go_on_and_the_line_is_wiped(terminal, tmp_path):
     with contextlib.suppress(Interrupted), progress.Progress(terminal) as found:
         found.began(tmp_path / "run")

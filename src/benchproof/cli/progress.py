@@ -156,13 +156,13 @@ class Pace:
 
 def _fitted(words: Sequence[str], share: float, width: int) -> str:
     """A bar and as many of the words as there is room for; the first are the last to go."""
+    bar = min(max(_LEAST_BAR, width // 8), _MOST_BAR)  # of the same length all the time
     shown = next(
-        (text for n in range(len(words), 1, -1) if len(text := "  ".join(words[:n])) + _LEAST_BAR + 1 <= width),
-        words[0],
+        (text for n in range(len(words), 0, -1) if bar + 1 + len(text := "  ".join(words[:n])) <= width), words[0]
     )
-    length = max(1, min(_MOST_BAR, width - len(shown) - 1))
-    full = round(share * length)
-    return f"{'━' * full}{'─' * (length - full)} {shown}"[:width]
+    bar = max(1, min(bar, width - len(shown) - 1))
+    full = round(share * bar)
+    return f"{'━' * full}{'─' * (bar - full)} {shown}"[:width]
 
 
 def _columns(stream: TextIO) -> int:

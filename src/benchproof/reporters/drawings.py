@@ -67,8 +67,9 @@ def of_part(report: Report, part: tables.Part) -> Pictured | None:
 
 
 def with_anything(found: Pictured) -> Pictured | None:
-    """It, if there is anything to draw."""
-    return found if any(found.spark(target) for target in found.heads) else None
+    """The columns in which there is anything to draw; None without any."""
+    heads = {target: head for target, head in found.heads.items() if found.spark(target) or found.compared(target)}
+    return found.only(heads) if heads else None
 
 
 def scale_of(pictured: Pictured, width: int) -> Scale | None:

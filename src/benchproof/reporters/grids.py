@@ -42,7 +42,7 @@ def of(console: Console, report: Report, *, draw: bool = False) -> Iterator[Tabl
         if table.legend:
             yield table.legend
     if drawn:
-        yield pictures.LEGEND
+        yield pictures.legend(cell.comparison for row in report.rows for cell in row.cells.values())
 
 
 def _of_pair(console: Console, pair: tables.Pair, *, draw: bool) -> Iterator[Table | Text]:

@@ -20,10 +20,16 @@ _STEP = 0.05
 _MOST_BLOCKS = 24  # characters; of more blocks, each character is that which is farthest off
 _FARTHEST = 1000.0  # times faster or slower that the scale reaches to
 _WHOLE = 10  # times, from which on an end of the scale is told without digits behind the point
-LEGEND = (
-    f"Drawn: ├──●──┤ the ratio with its interval, on one log scale; │ is 1x, ┊ the margin. {_LEVELS} one invocation "
-    f"after the other: {_LEVELS[_MIDDLE]} is the median, a step {_STEP:.0%}, the ends are so far or farther."
+_BARS = "├──●──┤ the ratio with its interval, on one log scale; │ is 1x, ┊ the margin. "
+_SPARKS = (
+    f"{_LEVELS} one invocation after the other: {_LEVELS[_MIDDLE]} is the median, a step {_STEP:.0%}, "
+    "the ends are so far or farther."
 )
+
+
+def legend(comparisons: Iterable[Comparison | None]) -> str:
+    """How to read what is drawn of these."""
+    return f"Drawn: {_BARS * any(each is not None and each.ratio is not None for each in comparisons)}{_SPARKS}"
 
 
 class Scale(NamedTuple):

@@ -54,7 +54,7 @@ def render(
             console.print(table)
         for pictured in drawings.beneath(console, _pictured(pair)) if draw else ():
             console.print(pictured)
-            console.print(pictures.LEGEND, style="dim")
+            console.print(pictures.legend(row.comparison for row in pair.rows), style="dim")
         _below(console, pair)
     return console.text
 
