@@ -375,6 +375,15 @@ def test_a_run_that_is_not_what_its_manifest_says_is_named_and_left_out(home, tm
     assert {row["run_id"] for row in rows} == {good.name}
 
 
+def test_a_line_that_changes_while_it_is_exported_is_not(tmp_path):
+    path = write(tmp_path, 0, passed(*range(100))) / "results.jsonl"
+    rows = of_runs.results(path.parent)
+    next(rows)
+    path.write_bytes(path.read_bytes().replace(b"[99]", b"[98]"))
+    with pytest.raises(StoreError, match="line 100 is not as it was recorded"):
+        list(rows)
+
+
 def test_of_a_named_run_that_is_left_out_nothing_is_exported_and_nothing_in_its_place(tmp_path):
     _, bad = (write(tmp_path, day, passed(2.0), plan={"targets": {"linux": {"kind": "host"}}}) for day in (0, 1))
     (bad / "envelope.json").write_text("{}")
