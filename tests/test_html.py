@@ -277,7 +277,7 @@ def test_no_two_statuses_and_no_two_verdicts_have_one_shape_and_each_has_its_wor
 
 def test_what_is_scrolled_is_reached_by_the_keyboard_and_points_are_no_stops(page):
     frames = [each for each in elements(page, "div") if each.get("class") == "scroll"]
-    assert all((each.get("tabindex"), each.get("role")) == ("0", "region") for each in frames)
+    assert all((each.get("tabindex"), each.get("role")) == ("0", "group") for each in frames)
     points = [each for each in elements(page, "a") if each.get("tabindex") == "-1"]
     assert len(points) > 100
 
@@ -358,3 +358,12 @@ def test_a_command_that_is_copied_into_a_shell_has_a_bundles_words_as_words():
         assert split[:2] == ["benchproof", split[1]]
         assert "touch" not in split
         assert any("$(touch owned)" in word for word in split)
+
+
+def test_targets_that_lack_the_same_for_the_same_reason_share_a_line():
+    report = pages.report()
+    cells = {name: pages.lacking("unsupported", "no network") for name in ("base", "mine")}
+    rows = (*report.rows, *(pages.row(f"net.{word}", cells, unit=None) for word in ("tcp", "udp")))
+    found = elements(render(msgspec.structs.replace(report, rows=rows)), "tr")
+    (line,) = [each for each in found if words(each).endswith("no networklogs/a")]
+    assert [words(each) for each in line][1:3] == ["base, mine [debug build]", "net.tcp, net.udp"]

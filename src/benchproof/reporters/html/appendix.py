@@ -52,7 +52,7 @@ def envelope(report: Report) -> Iterator[Markup]:
     order = [name for facts in known.values() for name in _names(facts) if name in names]
     ordered = list(dict.fromkeys(order))
     same = [name for name in ordered if len({_fact(facts, name) for facts in known.values()}) == 1]
-    if len(known) > 1:
+    if len(same) < len(ordered):
         rows = (_row(known, name) for name in ordered if name not in same)
         yield parts.table("What differs between the targets", ("Fact", *map(parts.name, known)), rows)
     shown = next(iter(known.values()))

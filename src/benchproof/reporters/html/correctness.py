@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from benchproof.analysis.matrix import Cell, Report
+from benchproof.analysis.matrix import Report
 from benchproof.markup import Markup, element, join
 from benchproof.reporters import doubts, layout
 from benchproof.reporters.html import parts
@@ -19,6 +20,7 @@ _MEANINGS = {
 }
 _WORST_FIRST = ("failed", "invalid", "missing", "unverified", "unsupported")
 _MOST_NAMES = 20
+_MOST_LOGS = 3
 
 
 def section(report: Report) -> Iterator[Markup]:
@@ -34,7 +36,7 @@ def section(report: Report) -> Iterator[Markup]:
     yield from _smokes(report)
     missing = list(_missing(report))
     if missing:
-        heads = ("Status", "Target", "Benchmarks", "Why, and the way out", "Logs")
+        heads = ("Status", "Targets", "Benchmarks", "Why, and the way out", "Logs")
         yield parts.table("What has no verified figure, and why", heads, missing)
     elif report.total:
         yield parts.paragraph("Every answer was checked and right.")
@@ -52,26 +54,43 @@ def _smokes(report: Report) -> Iterator[Markup]:
 
 
 def _missing(report: Report) -> Iterator[tuple[str, ...]]:
-    """What ended for one reason stands in one line."""
-    groups: dict[tuple[str, str, tuple[str, ...]], list[tuple[Markup, Cell]]] = {}
+    """What ended for one reason, on one target or on several alike, stands in one line."""
+    together: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[_Ended]] = {}
+    for each in _ended(report):
+        together.setdefault((each.status, each.notes, tuple(each.links)), []).append(each)
+    for (status, notes, benchmarks), found in sorted(together.items(), key=lambda pair: _rank(pair[0][0])):
+        links = [found[0].links[name] for name in benchmarks[:_MOST_NAMES]]
+        more = f" and {len(benchmarks) - _MOST_NAMES} more" if len(benchmarks) > _MOST_NAMES else ""
+        logs = dict.fromkeys(path for each in found for path in each.logs)
+        yield (
+            parts.status(status),
+            ", ".join(parts.name(layout.shown_target(report, each.target)) for each in found),
+            join((join(links, ", "), more)),
+            "; ".join(layout.cut(note, layout.MOST_OF_A_NOTE) for note in notes),
+            join([parts.file_link(report, path) for path in list(logs)[:_MOST_LOGS]], ", "),
+        )
+
+
+class _Ended(NamedTuple):
+    """The cells of one target that ended alike; `links`: by benchmark, to the evidence."""
+
+    status: str
+    target: str
+    notes: tuple[str, ...]
+    links: dict[str, Markup]
+    logs: list[str]
+
+
+def _ended(report: Report) -> Iterable[_Ended]:
+    found: dict[tuple[str, str, tuple[str, ...]], _Ended] = {}
     for row in report.rows:
         for target, cell in row.cells.items():
             if cell.status != "passed":
-                link = element(
-                    "a", parts.name(layout.question(report, row)), href=f"#{parts.anchor(report, row, target)}"
-                )
-                groups.setdefault((cell.status, target, cell.notes), []).append((link, cell))
-    for (status, target, notes), found in sorted(groups.items(), key=lambda each: _rank(each[0][0])):
-        links = [link for link, _ in found[:_MOST_NAMES]]
-        more = f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else ""
-        logs = dict.fromkeys(path for _, cell in found for path in cell.logs)
-        yield (
-            parts.status(status),
-            parts.name(layout.shown_target(report, target)),
-            join((join(links, ", "), more)),
-            "; ".join(layout.cut(note, layout.MOST_OF_A_NOTE) for note in notes),
-            join([parts.file_link(report, path) for path in list(logs)[:3]], ", "),
-        )
+                name, key = parts.name(layout.question(report, row)), (cell.status, target, cell.notes)
+                ended = found.setdefault(key, _Ended(*key, links={}, logs=[]))
+                ended.links[name] = element("a", name, href=f"#{parts.anchor(report, row, target)}")
+                ended.logs.extend(cell.logs)
+    return found.values()
 
 
 def _rank(status: str) -> int:

@@ -127,7 +127,7 @@ def _row(cells: Sequence[str], heads: Sequence[str]) -> Markup:
 def framed(caption: str, *parts: str, look: str = "cards") -> Markup:
     """A table that is scrolled alone where it is wider than the page, by keyboard too."""
     made = element("table", element("caption", caption), *parts, class_=look)
-    return element("div", made, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return element("div", made, class_="scroll", tabindex="0", role="group", aria_label=caption)
 
 
 # ---- what cells say, and where it is from ----

@@ -47,6 +47,7 @@ td .figure{font-variant-numeric:tabular-nums}
 .icon{width:.85em;height:.85em;vertical-align:-.05em;margin-right:.3em;overflow:visible}
 .good{color:var(--good)}.bad{color:var(--bad)}.same{color:var(--same)}.doubt{color:var(--doubt)}
 .badge{font-weight:600}
+td .badge{white-space:nowrap}
 .strip{width:40%;min-width:9rem}
 .cases{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,34rem),1fr));gap:1rem 2rem}
 figure{margin:0;min-width:0;overflow-x:clip;break-inside:avoid}
