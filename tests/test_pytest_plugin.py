@@ -244,12 +244,16 @@ def test_a_target_that_cannot_be_had_skips_the_test_and_one_question_twice_fails
     def test_gone(benchproof):
         benchproof.target("gone", kind="command", command=["no-such-program", "{argv}"]).benchmark("syscall.stat")
 
+    def test_misspelt(benchproof):
+        benchproof.benchmark("syscall.getpdi")
+
     def test_twice(benchproof):
         benchproof(int, expect=0)
         benchproof(int, expect=0)
     """
     done = session(tmp_path, "--benchproof-disable", text="\n".join(line[4:] for line in text.splitlines()))
-    assert "1 failed" in done.stdout
+    assert "2 failed" in done.stdout
+    assert "did you mean 'syscall.getpid'" in done.stdout
     assert "give each call a label=" in done.stdout
     assert "1 skipped" in done.stdout
 

@@ -70,9 +70,10 @@ class Asking:
         """Once and judged now; measured later, unless this process exists to measure something else."""
         from benchproof.pytest_plugin import room  # noqa: PLC0415 - it is much, and no call needs it
 
+        read = room.plan_of(target, settings, item, where=self._item.nodeid)
         if self._order is None:
             self._record(target, settings, item)
-        return room.asked_once(self._item, target, settings, item)
+        return room.asked_once(self._item.config, read)
 
     def _named(self) -> dict[str, str]:
         """Of the test, without the place of its folder."""

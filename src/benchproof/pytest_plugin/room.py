@@ -58,13 +58,17 @@ class Room:
         return self._lab
 
 
-def asked_once(item: pytest.Item, target: str, settings: dict[str, Any], asked: dict[str, Any]) -> dict[str, str]:
-    """The evidence of a right answer; ends the test for any other. What is privileged waits for a run's record."""
+def plan_of(target: str, settings: dict[str, Any], asked: dict[str, Any], *, where: str) -> Plan:
+    """One question to one target. Raises UsageError."""
     document = {"targets": {target: settings}, "suites": {"asked": {"benchmarks": [asked]}}, "run": {"blocks": 1}}
-    read = plan.parse(document, where=item.nodeid)
+    return plan.parse(document, where=where)
+
+
+def asked_once(config: pytest.Config, read: Plan) -> dict[str, str]:
+    """The evidence of a right answer; ends the test for any other. What is privileged waits for a run's record."""
     if read.measurement_builds or any(case.benchmark.definition.authority.privileged for case in read.cases):
         return {}
-    room = item.config.stash.setdefault(ROOM, Room())
+    room = config.stash.setdefault(ROOM, Room())
     for _ in range(_RETRIES + 1):
         outcome, evidence = room.ask(read)
         if not isinstance(outcome, Invalid):
