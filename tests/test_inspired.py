@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchproof import history, plan
+from benchproof import gating, history, plan, policy
 from benchproof import report as reports
 from benchproof.analysis import versus
 from benchproof.analysis.compare import STANDARD
@@ -180,6 +180,19 @@ def test_a_comparison_says_what_its_figures_are_inspired_by(tmp_path):
     halves = [reports.half(run, "linux", reports.build(run)) for run in runs]
     found = versus.between(*halves, context=(), vary=("system",), design=STANDARD)
     assert [SAID in warning for warning in found.warnings].count(True) == 2
+
+
+def test_a_gate_on_a_ratio_between_the_two_has_no_answer(tmp_path):
+    inspired, plain = a_run(tmp_path, 0, {"TPC-C": GETPID}), a_run(tmp_path, 1, None)
+    (tmp_path / "ci.toml").write_text('[gates."syscall.getpid"]\nstatistic = "ratio"\nlimit = "< 2"\n')
+    asked = policy.load(tmp_path / "ci.toml")
+    for run, base, verdict in (
+        (inspired, plain, "undecided"),
+        (inspired, a_run(tmp_path, 2, {"TPC-C": GETPID}), "met"),
+    ):
+        (found,) = gating.judged(run, asked, baseline="it", find=lambda _name, base=base: base).report.gates
+        assert found.verdict == verdict, found.reason
+        assert ("different rules" in found.reason) == (verdict == "undecided")
 
 
 def test_no_trend_goes_from_inspired_figures_on_to_others(tmp_path):
