@@ -10,6 +10,7 @@ from benchproof.markup import Markup, element, join
 from benchproof.reporters import doubts, layout
 from benchproof.reporters.html import parts
 
+_Sections = Mapping[str, Mapping[str, str]]  # section -> fact -> value
 _MOST_OF_A_FACT = 2000
 _MOST_ASKED = 8  # benchmarks of a run that was not of a whole plan
 
@@ -39,56 +40,56 @@ def _again(report: Report) -> Iterator[str]:
 
 def envelope(report: Report) -> Iterator[Markup]:
     """What the targets differ in, what they have in common, and the hashes of both."""
-    described = {column.target: report.envelopes.get(column.envelope) for column in report.columns}
-    known = {target: facts for target, facts in described.items() if facts is not None}
-    for target in described.keys() - known.keys():
-        yield parts.paragraph(f"{parts.name(target)}: not described, it could not be started.")
+    known = {
+        each.target: report.envelopes[each.envelope] for each in report.columns if each.envelope in report.envelopes
+    }
+    for column in report.columns:
+        if column.target not in known:
+            yield parts.paragraph(f"{parts.name(column.target)}: not described, it could not be started.")
     if report.authorities:
         yield parts.paragraph("What benchmarks may do; all others nothing:")
         yield parts.items(f"{name}: {words}" for name, words in report.authorities.items())
-    if not known:
-        return
-    names = {(section, fact) for facts in known.values() for section, some in facts.items() for fact in some}
-    order = [name for facts in known.values() for name in _names(facts) if name in names]
-    ordered = list(dict.fromkeys(order))
-    same = [name for name in ordered if len({_fact(facts, name) for facts in known.values()}) == 1]
+    if known:
+        yield from _facts(known)
+        yield _hashes(report, known)
+
+
+def _facts(known: Mapping[str, _Sections]) -> Iterator[Markup]:
+    """A fact that is the same for all is said once."""
+    ordered = dict.fromkeys(name for sections in known.values() for name in _names(sections))
+    same = {name for name in ordered if len({_fact(sections, name) for sections in known.values()}) == 1}
     if len(same) < len(ordered):
         rows = (_row(known, name) for name in ordered if name not in same)
         yield parts.table("What differs between the targets", ("Fact", *map(parts.name, known)), rows)
-    shown = next(iter(known.values()))
-    common = ((f"{section}: {fact}", _cut(shown[section][fact])) for section, fact in same)
-    caption = (
-        "What is the same for all targets"
-        if len(known) > 1
-        else f"What is on record of {parts.name(next(iter(known)))}"
-    )
+    first, sections = next(iter(known.items()))
+    caption = f"What is {'the same for all targets' if len(known) > 1 else f'on record of {parts.name(first)}'}"
+    common = ((": ".join(name), _cut(sections[name[0]][name[1]])) for name in ordered if name in same)
     yield parts.table(caption, ("Fact", "Value"), common)
-    yield from _hashes(report, known)
 
 
-def _names(facts: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    yield from ((section, fact) for section, some in facts.items() for fact in some)
+def _names(sections: _Sections) -> Iterator[tuple[str, str]]:
+    yield from ((section, fact) for section, facts in sections.items() for fact in facts)
 
 
-def _fact(facts: Mapping[str, Mapping[str, str]], name: tuple[str, str]) -> str | None:
-    return facts.get(name[0], {}).get(name[1])
+def _fact(sections: _Sections, name: tuple[str, str]) -> str | None:
+    return sections.get(name[0], {}).get(name[1])
 
 
-def _row(known: Mapping[str, Mapping[str, Mapping[str, str]]], name: tuple[str, str]) -> tuple[str, ...]:
-    values = (_fact(facts, name) for facts in known.values())
-    return f"{name[0]}: {name[1]}", *("absent" if value is None else _cut(value) for value in values)
+def _row(known: Mapping[str, _Sections], name: tuple[str, str]) -> tuple[str, ...]:
+    values = (_fact(sections, name) for sections in known.values())
+    return ": ".join(name), *("absent" if value is None else _cut(value) for value in values)
 
 
 def _cut(value: str) -> str:
     return layout.cut(value, _MOST_OF_A_FACT)
 
 
-def _hashes(report: Report, known: Mapping[str, object]) -> Iterator[Markup]:
+def _hashes(report: Report, known: Mapping[str, _Sections]) -> Markup:
     rows = []
     for column in report.columns:
         if column.target in known:
-            rows.append((parts.name(column.target), "all", parts.code(column.envelope)))
+            rows.append((parts.name(column.target), "all", element("code", column.envelope)))
             sections = report.section_hashes.get(column.envelope, {})
-            rows += [(parts.name(column.target), section, parts.code(digest)) for section, digest in sections.items()]
+            rows += [(parts.name(column.target), each, element("code", digest)) for each, digest in sections.items()]
     made = parts.table("SHA-256 of each envelope and of its sections", ("Target", "Section", "Hash"), rows)
-    yield element("details", element("summary", "Hashes"), made)
+    return element("details", element("summary", "Hashes"), made)

@@ -106,11 +106,6 @@ def name(words: str) -> str:
     return visible(words, most=MOST_OF_A_NAME)
 
 
-def code(words: str) -> Markup:
-    """What is written on a command line, or a hash."""
-    return element("code", words)
-
-
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
     """A table whose first column names its rows. On a phone, each row is a card."""
     top = element("thead", element("tr", *(element("th", head, scope="col") for head in heads)))
