@@ -187,12 +187,14 @@ def test_no_commit_is_a_sentence_of_its_own():
         (["--since", "no-such"], "found 'no-such'"),
         (["--since", "--upload-pack=x"], "found '--upload-pack=x'"),
         (["--since", "HEAD~1", "--threshold", "much"], "--threshold"),
+        (["--since", "HEAD~1", "--build", "exit 9", "--plan", "../no-checkout.toml"], "found it nowhere"),
         (["--since", "HEAD~1", "--target", "mien"], "no target 'mien'"),
     ],
 )
 def test_a_wrong_question_of_bisect_is_exit_status_2(history, words, said):
     folder, _, build = history
     plan = str(folder.parent / f"{folder.name}.toml")
+    (folder.parent / "no-checkout.toml").write_text(PLAN.replace("{checkout}", "."))
     status, shown, complaint = asked(folder, "bisect", "--plan", plan, "-b", "syscall.getpid", "--build", build, *words)
     assert (status, shown) == (2, "")
     assert said in complaint

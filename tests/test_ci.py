@@ -541,7 +541,9 @@ def test_list_says_what_would_be_measured_and_why_and_builds_nothing(project, tm
         (["--build", "true", "--build-timeout", "soon"], "--build-timeout: expected"),
         (["--base", "nothing", "--build", "true"], "--base: expected a commit"),
         (["--head-set", "kernel"], "--head-set: expected KEY=VALUE"),
-        (["--exact", "--base", "main", "--build", BUILD], "--exact: expected a target that can count"),
+        (["--exact", "--base", "main", "--build", "exit 9"], "--exact: expected a target that can count"),
+        (["--blocks", "0", "--base", "main", "--build", "exit 9"], "blocks: expected 1 to 100000"),
+        (["--base-set", "cpus=0", "--targets", "host", "--head-set", "cpus=x", "--base", "main"], "cpus"),
         (["--policy", "none.toml"], "none.toml"),
     ],
 )

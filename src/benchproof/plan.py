@@ -250,7 +250,7 @@ def counted(document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """
     targets = table_of(document, "targets", "the plan")
     whole = references.resolved(matrices.expanded(targets, "the plan")[0], "the plan")
-    kinds = {name: _target(name, table, "the plan")[1] for name, table in whole.items()}
+    kinds = {name: _target(name, table, "the plan", recorded=True)[1] for name, table in whole.items()}
     can = {name for name, settings in kinds.items() if hasattr(settings, "exact")}
     able = {name: targets[name] | {"exact": True} for name in targets if matrices.is_of(name, can)}
     if not able:

@@ -52,6 +52,7 @@ class _Silent:
 def find(question: Question, home: Path, probe: Probe, progress: Progress) -> Found:
     """The commits of which one changed the count. Raises NoEndError, UsageError."""
     repository = question.repository
+    _plan(question, "checkout", recorded=True)  # nonsense is told before a build
     good, bad = (repository.commit(each) for each in (question.good, question.bad))
     commits = repository.between(good, bad)
     progress.note(
@@ -79,9 +80,9 @@ def _step(question: Question, commit: str, span: str, chosen: list[str], home: P
         with question.repository.checked_out(commit, "bisect") as folder:
             if question.build:
                 build(question.build, folder, supervisor=probe.path, timeout_s=question.build_timeout_s, log=log)
-            document, _ = plan.counted(sides.one_sided(question.document, str(folder), question.where))
-            wanted = _alone(plan.parse(document, where=question.where))
-            path = measuring.run(wanted, home, probe, _Silent(), {"commit": commit, "bisect": span})
+            path = measuring.run(
+                _plan(question, str(folder)), home, probe, _Silent(), {"commit": commit, "bisect": span}
+            )
     except BuildFailed as error:
         return Step(commit=commit, trouble=str(error))
     except UsageError as error:
@@ -92,8 +93,10 @@ def _step(question: Question, commit: str, span: str, chosen: list[str], home: P
     return msgspec.structs.replace(_figure(found, question.metric, chosen), commit=commit)
 
 
-def _alone(wanted: plan.Plan) -> plan.Plan:
-    """Raises UsageError for more than one target: the figures of a step are those of one."""
+def _plan(question: Question, folder: str, *, recorded: bool = False) -> plan.Plan:
+    """Of one checkout. Raises UsageError for more than one target: the figures of a step are those of one."""
+    document, _ = plan.counted(sides.one_sided(question.document, folder, question.where))
+    wanted = plan.parse(document, where=question.where, recorded=recorded)
     if len(wanted.targets) > 1:
         raise UsageError(
             f"expected one target that counts instructions, found {', '.join(wanted.targets)}; add --target"

@@ -119,20 +119,24 @@ def _change(request: Request, environment: Mapping[str, str], *, needed: bool) -
 def measured(asked: Asked, home: Path, probe: Probe, progress: Progress, labels: Mapping[str, str]) -> Measured:
     """Both sides in one run, interleaved. Raises HeadFailed, BuildFailed, UsageError."""
     request = asked.request
+    two = _sides(asked, request.folders or ((BASE, HEAD) if request.build else ("", "")))
+    plan.parse(two.document, where=asked.where, recorded=True, **request.changes)  # nonsense is told before a build
+    for name in two.left_out:
+        why = "it cannot count, or " if request.exact else ""
+        progress.note(f"target '{name}' is left out: {why}both sides are the same")
     with laboratory.interruptible(), _folders(asked, home, probe, progress) as folders:
-        base, head = (
-            Side(name=name, settings=settings, folder=folder)
-            for name, settings, folder in zip((BASE, HEAD), request.settings, folders, strict=True)
-        )
-        two = sides.two_sided(asked.document, base, head, asked.where)
-        two = _counted(two) if request.exact else two
-        for name in two.left_out:
-            progress.note(
-                f"target '{name}' is left out: {'it cannot count, or ' * request.exact}both sides are the same"
-            )
-        wanted = plan.parse(two.document, where=asked.where, **request.changes)
+        wanted = plan.parse(_sides(asked, folders).document, where=asked.where, **request.changes)
         path = run(wanted, home, probe, progress, _labels(asked, labels))
     return Measured(path=path, names=two.names, left_out=two.left_out)
+
+
+def _sides(asked: Asked, folders: tuple[str, ...]) -> sides.TwoSided:
+    base, head = (
+        Side(name=name, settings=settings, folder=folder)
+        for name, settings, folder in zip((BASE, HEAD), asked.request.settings, folders, strict=True)
+    )
+    two = sides.two_sided(asked.document, base, head, asked.where)
+    return _counted(two) if asked.request.exact else two
 
 
 def _counted(two: sides.TwoSided) -> sides.TwoSided:
