@@ -10,6 +10,7 @@ PAGES = {  # path -> module and function
     "/": f"{_HERE}.runs:page",
     "/runs/{run}": f"{_HERE}.run:page",
     "/runs/{run}/lines": f"{_HERE}.lines:page",
+    "/runs/{run}/logs/": f"{_HERE}.logs:page",
     "/runs/{run}/{path:path}": f"{_HERE}.files:page",
     "/report": f"{_HERE}.report:page",  # beside the folder `runs`, as its links to evidence expect
     "/compare": f"{_HERE}.compare:page",

@@ -32,7 +32,7 @@ def page(site: Site, request: Request) -> Response:
     pairs, trouble = _compared(base, new, names) if base and new else ([], "")
     return site.page(
         "compare.html",
-        status=400 if trouble else 200,
+        status=400 if trouble and all(given.values()) else 200,  # with one run, the form asks for the other
         names=names,
         offered=offered,
         targets={"base": _targets(base), "new": _targets(new)},
