@@ -32,7 +32,7 @@ def page(site: Site, request: Request) -> Response:
     pairs, trouble = _compared(base, new, names) if base and new else ([], "")
     return site.page(
         "compare.html",
-        status=400 if trouble and all(given.values()) else 200,  # with one run, the form asks for the other
+        status=400 if trouble and names["base"] else 200,  # a page of a run asks for the form alone
         names=names,
         offered=offered,
         targets={"base": _targets(base), "new": _targets(new)},
