@@ -316,7 +316,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path, form):
         return found
 
     peak(10)  # what is imported at first use
-    assert peak(40_000) < 2 * peak(5_000)
+    assert peak(16_000) < 2 * peak(4_000)
 
 
 def test_a_large_table_has_several_row_groups_and_rows_of_many_samples_smaller_ones(tmp_path):
@@ -326,9 +326,9 @@ def test_a_large_table_has_several_row_groups_and_rows_of_many_samples_smaller_o
         found = pq.ParquetFile(tmp_path / "out").metadata
         return [found.row_group(number).num_rows for number in range(found.num_row_groups)]
 
-    assert len(groups(*many(150_000))) == 3
-    rows, table = many(12)
-    assert groups(((n, text, (0.1 * n,) * 1_000_000) for n, text, _ in rows), table) == [9, 3]
+    assert len(groups(*many(70_000))) == 2
+    rows, table = many(10)
+    assert groups(((n, text, (0.1 * n,) * 1_000_000) for n, text, _ in rows), table) == [9, 1]
 
 
 # files
