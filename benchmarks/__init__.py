@@ -26,4 +26,5 @@ STUDIES = {
     "sandboxd_overhead": "benchmarks.sandboxd_overhead",
     "trend_study": "benchmarks.trend_study",
     "index_study": "benchmarks.index_study",
+    "dashboard_first_page": "benchmarks.dashboard_first_page",
 }

@@ -33,7 +33,7 @@ from benchproof.store.index import Index
 sys.path.append(str(ROOT / "tests"))
 from databases import new_database, postgresql, programs
 
-_RUNS, _CASES = 500, 2000
+RUNS, CASES = 500, 2000
 _IMPORT_LIMIT_S, _QUERY_LIMIT_MS = 120.0, 50.0
 _QUERIES = 30
 T = TypeVar("T")
@@ -44,20 +44,20 @@ GOAL = f"1,000,000 results in <= {_IMPORT_LIMIT_S:.0f} s, one series out in <= {
 
 def study() -> Sequence[Row]:
     """A million results."""
-    return _study(_RUNS)
+    return _study(RUNS)
 
 
 def quick_study() -> Sequence[Row]:
     """A tenth of them."""
-    return _study(_RUNS // 10)
+    return _study(RUNS // 10)
 
 
 def _study(runs: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        print(f"  writing {runs} runs of {_CASES} results", file=sys.stderr, flush=True)
+        print(f"  writing {runs} runs of {CASES} results", file=sys.stderr, flush=True)
         for number in range(runs):
-            _write(home, number)
+            write(home, number)
         rows = _measure(home, runs, "SQLite", None, _raw_sqlite(home / "raw.sqlite", runs))
         if programs() is None:
             return [*rows, Row(what="PostgreSQL", goal=GOAL, note="not here: apt-get install postgresql")]
@@ -73,7 +73,7 @@ def _measure(home: Path, runs: int, kind: str, url: str | None, raw_s: float) ->
         used_s = time.process_time() - before_s
         assert (update.added, update.problems) == (runs, ()), update
         queries = [_query_ms(index, number, runs) for number in range(_QUERIES)]
-    results = runs * _CASES
+    results = runs * CASES
     note = f"{used_s:.0f} s of CPU time of ours" + ("; DISTURBED by other work" if around.disturbing else "")
     return [
         Row(
@@ -108,7 +108,7 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def _query_ms(index: Index, number: int, runs: int) -> float:
-    found, seconds = _timed(lambda: index.series(what=f"case{number * 61 % _CASES:04}.latency"))
+    found, seconds = _timed(lambda: index.series(what=f"case{number * 61 % CASES:04}.latency"))
     assert [len(each.points) for each in found] == [runs]
     return 1e3 * seconds
 
@@ -117,7 +117,7 @@ def _query_ms(index: Index, number: int, runs: int) -> float:
 
 
 def _rows(runs: int) -> Iterator[tuple[int, int, float, int, None, bool]]:
-    return ((case, run, 100.0 + run + case, 1, None, True) for run in range(runs) for case in range(_CASES))
+    return ((case, run, 100.0 + run + case, 1, None, True) for run in range(runs) for case in range(CASES))
 
 
 def _raw_sqlite(file: Path, runs: int) -> float:
@@ -149,7 +149,7 @@ def _raw_postgresql(url: str, runs: int) -> float:
 # ---- folders of runs, whole and sealed ----
 
 
-def _write(home: Path, number: int) -> None:
+def write(home: Path, number: int) -> None:
     """One run, as a runner leaves it, but without a wait for the disk after each line."""
     at = _START + timedelta(hours=number)
     run_id = f"{at:%Y%m%dT%H%M%SZ}-{number:06x}"
@@ -174,7 +174,7 @@ def _write(home: Path, number: int) -> None:
 
 def _chained(run_id: str, at: str, envelope: str, number: int) -> Iterator[bytes]:
     chain = ""
-    for case in range(_CASES):
+    for case in range(CASES):
         body = msgspec.json.encode(_result(run_id, at, envelope, case, 100.0 + number + case))
         chain = hashlib.sha256(chain.encode() + body).hexdigest()
         yield body[:-1] + b',"chain":"' + chain.encode() + b'"}\n'
