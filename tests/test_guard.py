@@ -329,7 +329,7 @@ def test_behind_nginx_every_link_leads_back_through_it_whether_it_takes_the_pref
                 path = new.pop()
                 seen.add(path)
                 status, headers, content = ask(proxy + path)
-                assert status == 200, path
+                assert status == 200 or "/compare?" in path, path  # of one target, with the form for another
                 if headers["Content-Type"].startswith("text/html"):
                     links = re.findall(r'(?:href|src|action)="([^"#]+)', content.decode())
                     paths = {urljoin(path, link.replace("&amp;", "&")) for link in links}
