@@ -72,6 +72,15 @@ def test_neighbour(benchmark):
 """
 
 
+APART = """
+import os
+
+def test_apart(benchproof, request):
+    benchproof(sum, [1], expect=1)
+    assert not (request.config.getoption("benchproof_order") and os.environ.get("PYTEST_XDIST_WORKER"))
+"""
+
+
 def session(folder: Path, *words: str, plugins: tuple[str, ...] = (), text: str = "") -> subprocess.CompletedProcess:
     """A session of pytest with the plug-in and those named, and no others."""
     if text:
@@ -202,11 +211,13 @@ def test_the_envelope_knows_interpreter_and_packages_and_no_folder(whole):
 def test_a_session_in_parallel_is_measured_afterwards_and_compared_with_an_earlier_run(whole):
     """What the earlier run had and this one was not asked is lost, and --benchproof-fail fails for it."""
     folder, _, before = whole
+    (folder / "test_apart.py").write_text(APART)
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -p xdist -n2")  # the processes that measure read it, too
     words = ("--benchproof-budget=0.02s", f"--benchproof-compare={before.manifest.run_id}", "--benchproof-fail")
-    done = session(folder, *words, "-n2", "-k", "test_right and 1000", plugins=("xdist", "pytest_benchmark.plugin"))
+    done = session(folder, *words, "-k", "test_apart", plugins=("pytest_benchmark.plugin",))
     assert "created: 2/2 workers" in done.stdout
     after = bundle.load_sealed(runs(folder)[-1])
-    assert [type(each) for each in outcomes(after, "test_right")] == [Passed]
+    assert [type(each) for each in outcomes(after, "test_apart")] == [Passed]
     assert f"{after.manifest.run_id}/python against {before.manifest.run_id}/python" in done.stdout.replace("\n", " ")
     assert "--benchproof-fail: something is slower or lost" in done.stdout
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
