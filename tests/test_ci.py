@@ -69,6 +69,11 @@ def test_paths_of_the_command_line_are_those_of_what_no_rule_names():
     assert due(["src/other.rs"], paths=("src/**",)) == {"syscall.getpid"}
 
 
+def test_a_file_that_is_called_like_a_command_of_the_terminal_is_told_on_one_line():
+    found = reruns.choices(RULES, ("fork.fork",), where="plan", changed=lambda _: ["a\x1b[31m\n::error::b"])
+    assert [each.why for each in found] == ["changed: a?[31m ::error::b (fork and image code)"]
+
+
 @pytest.mark.parametrize(
     ("environment", "said", "everything"),
     [
