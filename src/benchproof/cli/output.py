@@ -63,4 +63,5 @@ def letters_of(stream: TextIO) -> str:
 
 
 def _width(*, is_terminal: bool) -> int:
-    return shutil.get_terminal_size((80 if is_terminal else _WIDTH_ELSEWHERE, 24)).columns
+    """Elsewhere always the same: COLUMNS is set for children by whatever has loaded readline, whoever reads."""
+    return shutil.get_terminal_size().columns if is_terminal else _WIDTH_ELSEWHERE

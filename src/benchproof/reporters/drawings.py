@@ -5,7 +5,7 @@ What was counted is not drawn: it has neither an interval nor a run of values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rich import box
@@ -15,12 +15,12 @@ from rich.table import Table
 from benchproof.analysis.matrix import Cell, Report
 from benchproof.reporters import layout, pictures, tables
 from benchproof.reporters.pictures import Scale
-from benchproof.reporters.screen import escape
+from benchproof.reporters.screen import escape, fits
 
 COLOURS = {"faster": "green", "slower": "red", "same": "", "undecided": "dim", "incomparable": "dim"}
-_LEAST_BAR, _MOST_BAR = 13, 41  # characters
+BARS = (41, 31, 21, 13)  # characters of a picture, the widest that fits
 _NARROW = 60  # columns, below which there is no room for more than words
-_GAP = 3  # between two columns
+_LONGEST_HEAD = 24  # characters
 
 
 class Drawn(Table):
@@ -33,18 +33,20 @@ class Pictured(NamedTuple):
     heads: dict[str, str]
     lines: dict[str, dict[str, Cell]]
 
-    def only(self, heads: Mapping[str, str]) -> Pictured:
+    def only(self, targets: Iterable[str]) -> Pictured:
         """These columns of it."""
-        return Pictured(dict(heads), self.lines)
+        return Pictured({target: self.heads[target] for target in targets}, self.lines)
 
     def compared(self, target: str) -> bool:
         """Whether any of its cells has a ratio that can be drawn."""
         comparisons = [cells[target].comparison for cells in self.lines.values() if target in cells]
         return any(each is not None and each.ratio is not None for each in comparisons)
 
-    def spark(self, target: str) -> int:
-        """Characters of the longest run of values."""
-        return max((len(pictures.spark(cells[target])) for cells in self.lines.values() if target in cells), default=0)
+    def has(self, target: str) -> bool:
+        """Whether there is anything to draw in its column."""
+        return self.compared(target) or any(
+            pictures.spark(cells[target]) for cells in self.lines.values() if target in cells
+        )
 
 
 def of_pair(pair: tables.Pair) -> Pictured | None:
@@ -57,19 +59,19 @@ def of_pair(pair: tables.Pair) -> Pictured | None:
 
 
 def of_part(report: Report, part: tables.Part) -> Pictured | None:
-    """Of all columns of a matrix."""
-    heads = {column.target: layout.title(report, column) for column in part.columns if not column.exact}
-    lines = {
-        layout.question(report, row): {name: row.cells[name] for name in heads if name in row.cells}
-        for row in part.rows
-    }
+    """Of all columns of a matrix. A metric that some targets state in another unit has one line for all of them."""
+    heads = {column.target: column.target for column in part.columns if not column.exact}
+    lines: dict[str, dict[str, Cell]] = {}
+    for row in part.rows:
+        found = {name: row.cells[name] for name in heads if name in row.cells}
+        lines.setdefault(layout.question(report, row), {}).update(found)
     return with_anything(Pictured(heads, lines))
 
 
 def with_anything(found: Pictured) -> Pictured | None:
     """The columns in which there is anything to draw; None without any."""
-    heads = {target: head for target, head in found.heads.items() if found.spark(target) or found.compared(target)}
-    return found.only(heads) if heads else None
+    some = [target for target in found.heads if found.has(target)]
+    return found.only(some) if some else None
 
 
 def scale_of(pictured: Pictured, width: int) -> Scale | None:
@@ -77,13 +79,11 @@ def scale_of(pictured: Pictured, width: int) -> Scale | None:
     return pictures.scale_of((cell.comparison for cells in pictured.lines.values() for cell in cells.values()), width)
 
 
-def add_columns(table: Table, pictured: Pictured, width: int) -> Scale | None:
-    """A column for ratios and values of each target; the scale that they are drawn on."""
-    scale = scale_of(pictured, width)
+def add_columns(table: Table, pictured: Pictured, scale: Scale | None) -> None:
+    """A column for ratio and values of each target."""
     for target, head in pictured.heads.items():
         above = f"\n{pictures.axis(scale)}" if scale and pictured.compared(target) else ""
-        table.add_column(escape(head) + above, no_wrap=True)
-    return scale
+        table.add_column(escape(layout.cut(head, _LONGEST_HEAD)) + above, no_wrap=True)
 
 
 def cells(pictured: Pictured, name: str, scale: Scale | None) -> Iterator[str]:
@@ -106,27 +106,20 @@ def _drawn(cell: Cell, scale: Scale | None) -> str:
 
 def beneath(console: Console, pictured: Pictured | None) -> Iterator[Table]:
     """The pictures in tables of their own, with as many targets side by side as there is room for."""
-    heads = dict(pictured.heads) if pictured and console.width >= _NARROW else {}
+    heads = list(pictured.heads) if pictured and console.width >= _NARROW else []
     while pictured and heads:
-        many = next((n for n in range(len(heads), 1, -1) if _room(console, pictured, list(heads)[:n]) >= _LEAST_BAR), 1)
-        some = {target: heads.pop(target) for target in list(heads)[:many]}
-        room = _room(console, pictured, list(some))
-        if room >= _LEAST_BAR:
-            yield _table(pictured.only(some), min(room, _MOST_BAR), scale=scale_of(pictured, min(room, _MOST_BAR)))
+        tried = ((many, _table(pictured, heads[:many], bar)) for many in range(len(heads), 0, -1) for bar in BARS)
+        many, table = next(((many, table) for many, table in tried if fits(console, table)), (1, None))
+        if table is not None:
+            yield table
+        del heads[:many]
 
 
-def _room(console: Console, pictured: Pictured, targets: list[str]) -> int:
-    """Characters for each bar, where these are side by side."""
-    names = max(map(len, pictured.lines))
-    sparks = sum(_GAP + 2 * pictured.compared(target) + pictured.spark(target) for target in targets)
-    bars = sum(pictured.compared(target) for target in targets) or 1
-    return (console.width - names - sparks - 2) // bars
-
-
-def _table(pictured: Pictured, width: int, scale: Scale | None) -> Table:
+def _table(pictured: Pictured, targets: list[str], width: int) -> Table:
     table = Drawn(title="drawn", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("benchmark", no_wrap=True)
-    add_columns(table, pictured, width)
-    for name in pictured.lines:
-        table.add_row(escape(name), *cells(pictured, name, scale))
+    some, scale = pictured.only(targets), scale_of(pictured, width)
+    add_columns(table, some, scale)
+    for name in some.lines:
+        table.add_row(escape(name), *cells(some, name, scale))
     return table

@@ -13,18 +13,15 @@ from functools import partial
 
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from benchproof.analysis.compare import Comparison
 from benchproof.analysis.matrix import Cell, Column, Report, Row
 from benchproof.reporters import drawings, layout, pictures, records, tables
-from benchproof.reporters.screen import escape
+from benchproof.reporters.screen import escape, fits
 
 _LONGEST_HEAD = 24  # characters of a column's head in one line
-_BARS = (41, 31, 21)  # characters of a picture, the widest that fits
-_WITHOUT_END = 10_000  # columns, for the width that a table would like to have
 
 
 def of(console: Console, report: Report, *, draw: bool = False) -> Iterator[Table | Text | str]:
@@ -46,7 +43,9 @@ def of(console: Console, report: Report, *, draw: bool = False) -> Iterator[Tabl
 
 
 def _of_pair(console: Console, pair: tables.Pair, *, draw: bool) -> Iterator[Table | Text]:
-    if draw and (drawn := _first_that_fits(console, [partial(_pair, pair, in_lines=1, drawn=n) for n in _BARS])):
+    if draw and (
+        drawn := _first_that_fits(console, [partial(_pair, pair, in_lines=1, drawn=n) for n in drawings.BARS[:-1]])
+    ):
         yield drawn
         return
     makers = [
@@ -64,7 +63,7 @@ def _of_part(console: Console, report: Report, part: tables.Part, *, draw: bool)
     makers = [partial(_matrix, report, part, part.columns, in_lines=lines) for lines in (1, 2)]
     found = _first_that_fits(console, makers)
     several = [found] if found else list(_split(console, report, part))
-    if all(_fits(console, each) for each in several):
+    if all(fits(console, each) for each in several):
         yield from several
     else:
         yield records.of_part(console, report, part)
@@ -77,19 +76,14 @@ def _split(console: Console, report: Report, part: tables.Part) -> Iterator[Tabl
     columns = list(part.columns)
     while columns:
         some = next(
-            (n for n in range(len(columns), 1, -1) if _fits(console, _matrix(report, part, columns[:n], in_lines=2))), 1
+            (n for n in range(len(columns), 1, -1) if fits(console, _matrix(report, part, columns[:n], in_lines=2))), 1
         )
         yield _matrix(report, part, columns[:some], in_lines=2)
         del columns[:some]
 
 
 def _first_that_fits(console: Console, makers: Iterable[Callable[[], Table]]) -> Table | None:
-    return next((table for make in makers if _fits(console, table := make())), None)
-
-
-def _fits(console: Console, table: Table) -> bool:
-    endless = console.options.update(max_width=_WITHOUT_END)
-    return Measurement.get(console, endless, table).maximum <= console.width
+    return next((table for make in makers if fits(console, table := make())), None)
 
 
 def _table(title: str, kind: type[Table] = Table) -> Table:
@@ -112,7 +106,9 @@ def _pair(pair: tables.Pair, *, in_lines: int, drawn: int = 0) -> Table:
     heads = [(column.target, None) for column in (pair.new, pair.base)]
     _add_columns(table, ("benchmark", "status", "unit"), [*heads, ("ratio", None)])
     table.add_column("notes")
-    scale = drawings.add_columns(table, pictured, drawn) if pictured else None
+    scale = drawings.scale_of(pictured, drawn) if pictured else None
+    if pictured:
+        drawings.add_columns(table, pictured, scale)
     for name, lines in tables.lines_by_tier(pair):
         _section(table, name)
         for line in lines:

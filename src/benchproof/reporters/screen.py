@@ -7,14 +7,24 @@ from typing import Any
 
 from rich import markup
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from benchproof import letters
+
+_WITHOUT_END = 10_000  # columns, for the width that a table would like to have
 
 
 def escape(text: str) -> str:
     """Text from a bundle is neither markup nor a command to the terminal."""
     return markup.escape("".join(character if character.isprintable() else "?" for character in text))
+
+
+def fits(console: Console, table: Table) -> bool:
+    """Whether there is room for all of it, without a line that is folded or cut."""
+    endless = console.options.update(max_width=_WITHOUT_END)
+    return Measurement.get(console, endless, table).maximum <= console.width
 
 
 class Screen(Console):
