@@ -346,30 +346,23 @@ def test_behind_nginx_every_link_leads_back_through_it_whether_it_takes_the_pref
 
 
 @pytest.mark.skipif(not programs(), reason="PostgreSQL is not installed")
-def test_a_run_that_is_sent_to_one_server_of_a_team_is_seen_on_the_other(tmp_path):
-    one, two, shared = (tmp_path / name for name in ("one", "two", "shared"))
-    for home in (one, two, shared):
+def test_a_run_that_is_sent_to_one_server_of_a_team_is_seen_on_the_others(tmp_path):
+    shared, apart = tmp_path / "shared", tmp_path / "apart"
+    for home in (shared, apart):
         (home / "runs").mkdir(parents=True)
-    run = complete(tmp_path / "measured" / "20260102T000000Z-00abcd")
-    second = complete(tmp_path / "measured" / "20260103T000000Z-00abcd")
+    tokens = {home: Tokens(home).create("ci", "upload", lasts=None) for home in (shared, apart)}
+    runs = [complete(tmp_path / "measured" / f"2026010{day}T000000Z-00abcd") for day in (2, 3)]
     with postgresql() as cluster:
         index = ("--index", new_database(cluster, "team"))
-        with (
-            server(one, *index) as first,
-            server(two, *index) as other,
-            server(shared, *index) as a,
-            server(shared, *index) as b,
-        ):
-            for home, url, sent in ((one, first, run), (shared, a, second)):
-                token = Tokens(home).create("ci", "upload", lasts=None)
-                headers = {"Authorization": f"Bearer {token}"}
-                assert ask(url + UPLOAD, method="POST", headers=headers, body=packed_run(sent))[0] == 201
-            for url in (first, other, a, b):
+        with server(shared, *index) as one, server(shared, *index) as two, server(apart, *index) as three:
+            for url, home, run in ((one, shared, runs[0]), (three, apart, runs[1])):
+                headers = {"Authorization": f"Bearer {tokens[home]}"}
+                assert ask(url + UPLOAD, method="POST", headers=headers, body=packed_run(run))[0] == 201
+            for url in (one, two, three):
                 content = ask(url + "/")[2].decode()
-                assert run.name in content
-                assert second.name in content
-            assert "another home" in ask(f"{other}/runs/{run.name}")[2].decode()
-            assert "report.json" in ask(f"{b}/runs/{second.name}")[2].decode()
+                assert all(run.name in content for run in runs)
+            assert "report.json" in ask(f"{two}/runs/{runs[0].name}")[2].decode()
+            assert "another home" in ask(f"{three}/runs/{runs[0].name}")[2].decode()
 
 
 def test_the_documentation_names_the_policy_as_it_is():

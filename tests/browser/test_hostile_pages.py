@@ -25,6 +25,7 @@ _NO_PAGES = (
     "text/css",
     "text/plain",
 )
+_WRITTEN = tuple(PAYLOADS.values())
 _FIELD = re.compile("«[^»]*»")
 _HARMFUL = "script:not([src]), iframe, img[src='x'], [onload], [onerror], [onmouseover], [onfocus], [autofocus], base"
 _PROVOKE = """() => {
@@ -76,16 +77,17 @@ class Markup(HTMLParser):
 
 
 def literal(text):
-    """Whether each field in it is followed by a payload as it was written, or by the beginning of one.
-
-    Messages put some names in quotes in the way of Python, which puts backslashes before some characters.
-    """
-    plain = [payload.replace("\\", "") for payload in PAYLOADS.values()]
+    """Whether each field in it is followed by a payload as it was written, or by the beginning of one."""
     for match in _FIELD.finditer(text):
-        rest = text[match.end() :].replace("\\", "")
-        if not any(rest.startswith(payload) or payload.startswith(rest.rstrip(".…")[:8]) for payload in plain):
+        rest = unquoted(text[match.end() :])
+        if not any(rest.startswith(each) or each.startswith(rest.rstrip(".…")[:8]) for each in map(unquoted, _WRITTEN)):
             return False
     return True
+
+
+def unquoted(text):
+    """Without what messages put before quotes in the way of Python, and commands in the way of a shell."""
+    return text.replace("\\", "").replace("'\"'\"'", "'")
 
 
 def crawled(url):
@@ -133,6 +135,11 @@ def test_every_text_of_a_bundle_is_shown_as_it_was_written(pages):
 def test_what_is_no_page_is_nothing_that_a_browser_runs(pages):
     kinds = {kind.partition(";")[0] for _, status, kind, _ in pages if status == 200 and not is_page(kind)}
     assert kinds <= {*_NO_PAGES}
+
+
+def test_no_page_says_where_on_the_disk_of_the_server_the_runs_are(pages, runs):
+    assert [path for path, *_, content in pages if str(runs[0]).encode() in content] == []
+    assert any(b"left out" in content for *_, content in pages)
 
 
 def visit(window, url, path):

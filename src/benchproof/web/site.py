@@ -95,7 +95,8 @@ class Site:
 
     def _update(self, say: Callable[[str], None] = _silent) -> None:
         try:
-            self.problems = self._index.update(say).problems
+            found = self._index.update(say).problems
+            self.problems = tuple(each.replace(f"{self.home}/runs/", "") for each in found)  # our disk is our affair
         finally:
             self._looked_s = time.monotonic()
 
