@@ -172,12 +172,12 @@ def test_a_checkout_is_gone_afterwards_also_one_that_a_killed_process_left(proje
     with pytest.raises(UsageError, match="another benchproof has a checkout"), here.checked_out(head, "test"):
         pass
     left.gen.close()
-    place.mkdir()
+    place.mkdir(parents=True)
     (place / "stale").touch()
     with here.checked_out(head, "test") as again:
         assert again == place
         assert sorted(each.name for each in again.iterdir()) == [".git", "README", "run", "src"]
-    assert not place.exists()
+    assert not place.parent.exists()
     assert worktrees(folder) == []
 
 

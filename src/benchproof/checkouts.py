@@ -115,15 +115,30 @@ def _git(folder: Path, *words: str) -> list[str]:
 
 @contextlib.contextmanager
 def _locked(place: Path) -> Iterator[None]:
+    """Nobody else has the place meanwhile; of the lock nothing is left."""
+    path = place.with_name(f"{place.name}.lock")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(place.with_name(f"{place.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"cannot write to '{place.parent}': {error.strerror}; set XDG_CACHE_HOME") from error
+        raise StoreError(f"cannot write to '{path.parent}': {error.strerror}; set XDG_CACHE_HOME") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise UsageError(f"another benchproof has a checkout at '{place}'; wait for its end") from error
+        if not _is_ours(lock, path):
+            raise UsageError(f"another benchproof has a checkout at '{place}'; wait for its end")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the other side's checkout is still there
+                path.parent.rmdir()
     finally:
         os.close(lock)
+
+
+def _is_ours(lock: int, path: Path) -> bool:
+    """A lock on a file that its last holder has removed since locks nothing."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
