@@ -10,6 +10,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -70,6 +72,16 @@ def test_trouble_is_told_at_once_above_the_line_and_the_same_trouble_once(termin
     ]
     assert "2/6" in terminal.lines[told[0] + 1]
     assert f"3 passed, 2 {word}" in terminal.lines[-1]
+
+
+def test_nothing_of_ours_runs_between_two_drawings(terminal):
+    before = threading.enumerate()
+    with progress.Progress(terminal) as found:
+        found.planned(PLANNED)
+        drawn = terminal.getvalue()
+        assert threading.enumerate() == before
+        time.sleep(0.3)  # as an invocation that takes its time; a bar of a thread would have been drawn anew
+        assert terminal.getvalue() == drawn
 
 
 def test_a_flood_of_troubles_is_cut_and_says_so(terminal):
@@ -148,7 +160,7 @@ def test_who_interrupts_is_told_how_to_go_on_and_the_line_is_wiped(terminal, tmp
 
 def test_an_interrupt_in_a_real_terminal_leaves_it_as_it_was_and_the_run_goes_on(tmp_path):
     (tmp_path / "plan.toml").write_text(
-        "[targets.host]\n[suites.s]\nbenchmarks = ['syscall.getpid']\n[run]\nblocks = 300\nquick = true\n"
+        "[targets.host]\n[suites.s]\nbenchmarks = ['syscall.getpid']\n[run]\nblocks = 60\nquick = true\n"
         "limits = {clock_step = 'any'}\n"
     )
     command = [sys.executable, "-m", "benchproof", "run", "--plan", "plan.toml", "--home", "home"]
@@ -174,4 +186,11 @@ def test_an_interrupt_in_a_real_terminal_leaves_it_as_it_was_and_the_run_goes_on
     assert b"\x1b[?" not in text
     (path,) = (tmp_path / "home" / "runs").iterdir()
     lines = (path / "results.jsonl").read_bytes().splitlines()
-    assert 1 <= len(lines) < 300
+    assert 1 <= len(lines) < 60
+    again = subprocess.run(
+        [*command[:4], "--resume", "last", *command[-2:]], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (told,) = [line for line in again.stderr.splitlines() if "on record" in line]
+    warmups = (path / "warmups.jsonl").read_bytes().count(b"\n")
+    assert told.startswith(f"benchproof: run {path.name} goes on; {warmups + len(lines)} results are on record")
+    assert f"benchproof: {60 + 1 - warmups - len(lines)} invocations to do" in again.stderr
