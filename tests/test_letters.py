@@ -123,6 +123,12 @@ def test_a_closed_stream_is_no_reason_for_a_traceback_and_takes_no_file_s_place(
 # ---- colour and width ----
 
 
+def test_colour_that_was_asked_for_comes_through_a_pipe_and_no_other_does(home):
+    assert b"\x1b[" in call("report", "--home", home, cwd=home, env={"FORCE_COLOR": "1"}).stdout
+    assert b"\x1b[" not in call("report", "--home", home, cwd=home).stdout
+    assert b"\x1b[" not in call("report", "--format", "csv", "--home", home, cwd=home, env={"FORCE_COLOR": "1"}).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

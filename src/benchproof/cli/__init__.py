@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -119,6 +120,9 @@ def benchproof() -> None:
 
     Exit status: 0 good answer, 1 bad answer, 2 wrong question, 3 no answer; 130 or 143 when interrupted.
     """  # noqa: D301 - click wants the control character
+    from benchproof.cli.output import in_colour
+
+    click.get_current_context().color = in_colour(sys.stdout)  # else click takes out of a pipe what was asked for
 
 
 def main() -> None:

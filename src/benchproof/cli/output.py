@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from benchproof.reporters.terminal import render
-
 if TYPE_CHECKING:
     from benchproof.report import Report
 
@@ -20,6 +18,8 @@ _WIDTH_ELSEWHERE = 132  # into a file or a pipe
 
 def terminal(report: Report, *, draw: bool | None = None) -> str:
     """The matrix."""
+    from benchproof.reporters.terminal import render
+
     return render(report, draw=draws(draw), **look())
 
 
