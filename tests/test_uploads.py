@@ -68,10 +68,19 @@ def application(home, limits=LIMITS, arrived=lambda: None):
     return Starlette(routes=[Route(PATH, uploads.endpoint, methods=["GET", "POST"])])
 
 
-@pytest.fixture
-def served(home, token):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One for all tests that need no other limits."""
+    home = tmp_path_factory.mktemp("served") / "home"
     with serving(application(home)) as url:
-        yield Served(home, url, token)
+        yield home, url
+
+
+@pytest.fixture
+def served(server):
+    home, url = server
+    shutil.rmtree(home, ignore_errors=True)
+    return Served(home, url, Tokens(home).create("ci", "upload", lasts=timedelta(days=1)))
 
 
 def sealed_with(run, **changes):
@@ -174,7 +183,7 @@ def test_a_hostile_archive_is_refused_and_writes_nowhere_else(name, tmp_path):
 
 def test_no_flipped_bit_of_a_header_is_our_bug(tmp_path):
     content = gzip.decompress(tar_of(("logs/a", b"x")))
-    for position in range(tarfile.BLOCKSIZE):
+    for position in range(0, tarfile.BLOCKSIZE, 3):
         damaged = bytearray(content)
         damaged[position] ^= 1 << position % 8
         with contextlib.suppress(StoreError):
@@ -361,10 +370,23 @@ def test_what_a_killed_server_left_is_removed_and_what_another_one_receives_is_n
     dead = home / arrival.INCOMING / "dead"
     dead.mkdir(parents=True)
     (dead / arrival.PACKED).write_bytes(b"x")
-    with arrival.staging(home) as first, arrival.staging(home):
-        assert first.exists()
+    fresh = dead.with_name("fresh")
+    fresh.mkdir()
+    os.utime(dead, (0, 0))
+    with arrival.staging(home) as first:
+        os.utime(first, (0, 0))
+        with arrival.staging(home):
+            assert first.exists()
+        assert fresh.exists()  # somebody may be about to lock it
         assert not dead.exists()
-    assert nothing_is_left(home)
+    assert list((home / arrival.INCOMING).iterdir()) == [fresh]
+
+
+def test_a_folder_that_is_no_run_but_has_its_name_is_a_conflict(served, run):
+    (served.home / "runs" / RUN_ID).mkdir(parents=True)
+    status, answer = served.post(packed_run(run))
+    assert (status, answer["status"]) == (409, "refused")
+    assert not list((served.home / "runs" / RUN_ID).iterdir())
 
 
 # ---- the verb ----

@@ -11,13 +11,16 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +40,8 @@ _AHEAD = timedelta(days=1)  # of our clock: what came from the future would stay
 _MEMORY_BYTES = 4 << 30
 _ANSWER_LIMIT_BYTES = 1 << 20
 _PROBLEMS_TOLD = 20
+_FRESH_S = 60.0  # between a folder is made and it is locked there is a moment
+_LOG = logging.getLogger(__name__)
 
 
 class _Named(Frozen, frozen=True):
@@ -67,9 +72,11 @@ def staging(home: Path) -> Iterator[Path]:
 
 
 def _sweep(incoming: Path) -> None:
-    """What a server left that was killed: nobody holds it."""
+    """What a server left that was killed: nobody holds it, and nobody is about to."""
     for folder in incoming.iterdir():
         with contextlib.suppress(OSError):
+            if time.time() - folder.lstat().st_mtime < _FRESH_S:
+                continue
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,6 +103,7 @@ def examine(folder: Path, room: packed.Room, *, timeout_s: float) -> Examined:
         raise StoreError(f"the run cannot be verified within {timeout_s:g} s") from error
     if done.returncode == 0 and len(done.stdout) <= _ANSWER_LIMIT_BYTES:
         return msgspec.json.decode(done.stdout, type=Examined)
+    _LOG.warning("a run could not be looked at: %s", done.stderr[-2000:].decode(errors="replace"))
     raise StoreError(f"the run cannot be verified within the limits of a process for it (status {done.returncode})")
 
 
@@ -119,10 +127,15 @@ def settle(folder: Path, home: Path, run_id: str) -> Literal["added", "there alr
 
 
 def _content(run: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in [*bundle.members(run), run / bundle.MANIFEST]
-    }
+    """The hash of every file, of what is no plain file only that it is there."""
+    return {str(path.relative_to(run)): _digest(path) for path in run.rglob("*")}
+
+
+def _digest(path: Path) -> str:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:
