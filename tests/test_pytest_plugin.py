@@ -9,11 +9,15 @@ import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchproof import plan, pytest_plugin, report, verify
+from benchproof.errors import UsageError
 from benchproof.model import Failed, Passed, Unsupported, Unverified
+from benchproof.pytest_plugin import measuring, room
+from benchproof.pytest_plugin.calls import Asked
 from benchproof.store import bundle
 
 PLUGIN = "benchproof" if entry_points(group="pytest11", name="benchproof") else "benchproof.pytest_plugin"
@@ -305,3 +309,31 @@ def test_the_plan_of_the_page_asks_each_target_its_own():
 def test_the_page_names_every_option():
     words = re.findall(r'add\("(--[a-z-]+)"', Path(pytest_plugin.__file__).read_text())
     assert [word for word in words if f"`{word}" not in PAGE] == ["--benchproof-order"]
+
+
+def planned(*asked):
+    """The plan of a session whose tests asked (target, settings, item)."""
+    options = {"benchproof_budget": "", "benchproof_options": "", "benchproof_blocks": 1}
+    config = SimpleNamespace(getoption=options.get, inipath=None, rootpath=Path())
+    return plan.parse(measuring.document([Asked(*each) for each in asked], config), where="test")
+
+
+CALL = {"name": "python.call", "test": "test_it.py::test_it"}
+STAT = {"name": "syscall.stat"}
+
+
+def test_ratios_are_to_the_host_or_to_the_first_target_and_never_between_time_and_instructions():
+    exact = {"kind": "qemu", "exact": True}
+    found = planned(("python", {}, CALL), ("bwrap", {}, STAT), ("counted", exact, STAT), ("host", {}, STAT))
+    assert found.references == {"python": "python", "bwrap": "host", "counted": "counted", "host": "host"}
+    assert planned(("python", {}, CALL), ("bwrap", {}, STAT)).references["bwrap"] == "bwrap"
+
+
+def test_one_name_for_two_targets_is_refused():
+    with pytest.raises(UsageError, match="two tests mean different targets by 'bwrap'"):
+        planned(("bwrap", {}, STAT), ("bwrap", {"cpus": "0"}, STAT))
+
+
+def test_one_call_of_the_fixture_asks_one_question():
+    with pytest.raises(UsageError, match="expected one question to one target, found 2"):
+        room.plan_of("host", {}, {"name": "memory.memcpy", "size": ["1 MiB", "2 MiB"]}, where="test")

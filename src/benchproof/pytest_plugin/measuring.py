@@ -78,9 +78,9 @@ def document(asked: Iterable[Asked], config: pytest.Config) -> dict[str, Any]:
             raise UsageError(f"two tests mean different targets by '{each.target}': give each a name of its own")
         suite = suites.setdefault(each.target, {"targets": [each.target], "benchmarks": []})
         suite["benchmarks"].append(each.item | ({"budget": budget} if own and budget else {}))
-    driven = [name for name in targets if name != OWN_TARGET]
-    reference = {"reference": _USUAL if _USUAL in driven else driven[0]} if driven else {}  # never a call of Python
-    targets |= {name: reference | targets[name] for name in driven}
+    timed = [name for name in targets if name != OWN_TARGET and not targets[name].get("exact")]
+    reference = {"reference": _USUAL if _USUAL in timed else timed[0]} if timed else {}  # never a call of Python
+    targets |= {name: reference | targets[name] for name in timed}
     return {"targets": targets, "suites": suites, "run": {"blocks": config.getoption("benchproof_blocks")}}
 
 
@@ -129,7 +129,11 @@ def _shown(found: Report, path: Path, config: pytest.Config) -> str:
 
 def _compared(base: Run, path: Path, config: pytest.Config) -> tuple[str, int]:
     """The table, and what --benchproof-fail makes of it."""
-    pairs = comparing.compared([(base, bundle.load_sealed(path))], (), vary="", changes={"margin": None, "fdr": None})
+    both, unchanged = (base, bundle.load_sealed(path)), {"margin": None, "fdr": None}
+    try:
+        pairs = comparing.compared([both], (), vary="", changes=unchanged)
+    except UsageError as error:
+        return f"--benchproof-compare: {error}\n", pytest.ExitCode.USAGE_ERROR
     text = versus.render(pairs, **_look(config))
     status = comparing.status(pairs)
     if not config.getoption("benchproof_fail") or not status:

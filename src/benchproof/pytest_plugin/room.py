@@ -12,7 +12,7 @@ from typing import Any, assert_never
 import pytest
 
 from benchproof import laboratory, plan
-from benchproof.errors import InvocationError, LabInvalid
+from benchproof.errors import InvocationError, LabInvalid, UsageError
 from benchproof.model import Failed, Invalid, Outcome, Passed, Unsupported, Unverified
 from benchproof.outcomes import judge, outcome_of
 from benchproof.plan import Plan
@@ -61,7 +61,10 @@ class Room:
 def plan_of(target: str, settings: dict[str, Any], asked: dict[str, Any], *, where: str) -> Plan:
     """One question to one target. Raises UsageError."""
     document = {"targets": {target: settings}, "suites": {"asked": {"benchmarks": [asked]}}, "run": {"blocks": 1}}
-    return plan.parse(document, where=where)
+    read = plan.parse(document, where=where)
+    if len(read.cases) != 1:
+        raise UsageError(f"{where}: expected one question to one target, found {len(read.cases)}: parametrize the test")
+    return read
 
 
 def asked_once(config: pytest.Config, read: Plan) -> dict[str, str]:
