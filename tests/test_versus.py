@@ -180,6 +180,9 @@ def test_a_comparison_is_drawn_where_that_is_asked_and_says_the_same_in_words():
     assert "●" in drawn
     assert "●" not in plain
     assert set(plain.split()) <= set(drawn.split())
+    counted = {"unit": "instructions", "better": "lower"}
+    _, exact = verdicts(a_half(x=([5.0, 5.0], counted)), a_half("two", x=([6.0, 6.0], counted)))
+    assert "drawn" not in reporter.render([exact], width=120, draw=True)
 
 
 def test_values_at_the_ends_of_what_a_float_holds_are_no_crash():

@@ -52,9 +52,7 @@ def render(
             console.print("\n".join(_records(pair)), soft_wrap=True, markup=False)
         else:
             console.print(table)
-        for pictured in drawings.beneath(console, _pictured(pair)) if draw else ():
-            console.print(pictured)
-            console.print(pictures.legend(row.comparison for row in pair.rows), style="dim")
+        _draw(console, pair if draw else None)
         _below(console, pair)
     return console.text
 
@@ -78,10 +76,21 @@ def _summary(console: Console, pair: Versus) -> None:
     console.print(f"{', '.join(words) or 'nothing to compare'}; {margin}, varying {', '.join(pair.vary)}")
 
 
+def _draw(console: Console, pair: Versus | None) -> None:
+    found = list(drawings.beneath(console, _pictured(pair))) if pair else []
+    for table in found:
+        console.print(table)
+    if pair and found:
+        console.print(pictures.legend(row.comparison for row in pair.rows), style="dim")
+
+
 def _pictured(pair: Versus) -> drawings.Pictured | None:
-    """Each ratio, behind it the values of the new side, and those of the base in a column of their own."""
+    """Each ratio, behind it the values of the new side, and those of the base in a column of their own.
+
+    Counts have neither an interval nor a run of values.
+    """
     lines = {}
-    for row in pair.rows:
+    for row in (each for each in pair.rows if each.unit != "instructions"):
         new = msgspec.structs.replace(row.new, comparison=row.comparison) if row.new else None
         base = msgspec.structs.replace(row.base, comparison=None) if row.base else None
         lines[_name(pair, row)] = {side: cell for side, cell in (("new", new), ("base", base)) if cell}
