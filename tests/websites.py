@@ -64,3 +64,8 @@ def packed_run(run) -> bytes:
     with io.BytesIO() as file:
         packed.pack(run, file)
         return file.getvalue()
+
+
+def files(run) -> dict[str, bytes]:
+    """The content of every file of a run, by its path."""
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
