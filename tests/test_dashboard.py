@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from benchproof.model import Failed, Unsupported
+from benchproof.store import bundle
 from benchproof.web import app
 from benchproof.web.pages import PAGES
 from pages import client, figures, shown
@@ -289,6 +290,16 @@ def test_another_machine_is_another_epoch_with_the_facts_that_differ(home):
     history(home, (50, 3), start=3, described=envelope(host_cpu="B CPU"))
     text = shown(client(home).get(TREND))
     assert "host.cpu: A CPU -> B CPU" in text
+
+
+def test_a_trend_that_was_looked_at_shows_the_run_that_ended_since(home):
+    history(home, (100, 2))
+    last = write(home, 2, passed(100.0), complete=False)
+    browser = client(home)
+    assert len(figures(browser.get(TREND), "points")) == 3
+    bundle.Bundle.resume(bundle.load(last)).seal(b"{}")
+    browser.app.state.site.refresh()
+    assert len(figures(browser.get(TREND), "points")) == 4
 
 
 def test_a_trend_that_is_not_there_is_not_found(home):

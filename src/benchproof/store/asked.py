@@ -47,14 +47,15 @@ def latest(index: Index) -> list[Latest]:
     """Of every benchmark and target that was ever asked. Raises StoreError."""
     others = ANSWERS.alias()
     newest = sql.select(sql.func.max(others.c.at_us)).where(others.c.question == CASES.c.id).scalar_subquery()
-    wanted = (
+    is_newest = sql.and_(ANSWERS.c.question == CASES.c.id, ANSWERS.c.at_us == newest)
+    wanted = (  # outer joins, though each has an answer: SQLite would begin with the million answers
         sql.select(CASES.c.benchmark, CASES.c.target, *_ANSWER, RUNS.c.run_id, RUNS.c.at)
-        .join_from(CASES, ANSWERS, sql.and_(ANSWERS.c.question == CASES.c.id, ANSWERS.c.at_us == newest))
-        .join(RUNS, RUNS.c.id == ANSWERS.c.run)
+        .join_from(CASES, ANSWERS, is_newest, isouter=True)
+        .join(RUNS, RUNS.c.id == ANSWERS.c.run, isouter=True)
         .order_by(CASES.c.benchmark, CASES.c.target, RUNS.c.run_id)
     )
     with index.reading() as connection:
-        found = [Latest(**row) for row in connection.execute(wanted).mappings()]
+        found = [Latest(**row) for row in connection.execute(wanted).mappings() if row["run_id"] is not None]
     return list({(each.benchmark, each.target): each for each in found}.values())  # of two at once the last
 
 

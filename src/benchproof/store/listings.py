@@ -166,3 +166,10 @@ def times(index: Index, run_ids: Collection[str]) -> dict[str, str]:
 def within(at: str, since: str, until: str) -> bool:
     """Whether a time is in the window; either end may be the beginning of a time, or nothing."""
     return since + _EARLIEST[len(since) :] <= at <= until + _LATEST[len(until) :]
+
+
+def version(index: Index) -> tuple[int, ...]:
+    """Others where the index knows other runs, or some have ended since."""
+    ended = sql.func.count(sql.case((RUNS.c.state == "complete", 1)))
+    with index.reading() as connection:
+        return tuple(connection.execute(sql.select(sql.func.count(), ended, sql.func.max(RUNS.c.id))).one())

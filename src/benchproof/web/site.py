@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
@@ -13,13 +15,16 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from benchproof import __version__, history
+from benchproof.analysis.trend import Trend
 from benchproof.markup import Markup as Drawn
 from benchproof.markup import visible
+from benchproof.store import listings
 from benchproof.store.index import Index
 from benchproof.web import names
 from benchproof.web.reading import Reading
 
 REFRESH_S = 2.0  # between two looks for new runs, as long as anyone asks
+_MOST_TRENDS = 32  # questions of which the answers are kept
 _PATIENCE_S = 0.25  # how long a page waits for such a look; what it finds later is on the next page
 _NAVIGATION: dict[str, tuple[str, ...]] = {
     "Runs": (),
@@ -52,6 +57,9 @@ class Site:
         self.problems: tuple[str, ...] = ()  # folders that are no run to believe
         self._index = history.opened(home, index)
         self._one_at_a_time = threading.Lock()
+        self._changes = 0  # that our own looks found: a number in the index may be used again
+        self._judging = threading.Lock()
+        self._trends: OrderedDict[tuple[object, ...], tuple[Trend, ...]] = OrderedDict()
         self._looked_s: float | None = None
         self._pages = jinja2.Environment(
             loader=jinja2.PackageLoader("benchproof.web"),
@@ -78,6 +86,21 @@ class Site:
             look.start()
             look.join(_PATIENCE_S)
         return self._index
+
+    def judged(self, **asked: Any) -> tuple[Trend, ...]:
+        """As `history.judged`, with points; kept until the index knows other runs, since a ramp takes seconds.
+
+        One question at a time: a machine that measures has little to spare.
+        """
+        index = self.index
+        with self._judging:
+            key = (self._changes, *listings.version(index), repr(sorted(asked.items())))
+            if key not in self._trends:
+                self._trends[key] = history.judged(index, points=True, **asked)
+            self._trends.move_to_end(key)
+            while len(self._trends) > _MOST_TRENDS:
+                self._trends.popitem(last=False)
+            return self._trends[key]
 
     def refresh(self, say: Callable[[str], None] = _silent) -> None:
         """Look for new runs now, and wait for it. Raises StoreError."""

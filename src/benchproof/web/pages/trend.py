@@ -11,7 +11,6 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from benchproof import history
 from benchproof.analysis.trend import Point, Stretch, Trend
 from benchproof.charts import trend as chart
 from benchproof.reporters import layout, trends
@@ -42,9 +41,7 @@ def page(site: Site, request: Request) -> Response:
 
 def _found(site: Site, names: Mapping[str, str]) -> list[Trend]:
     """Judged beside the other metrics of its benchmark: what one lost another may have gained. Raises Missing."""
-    some = history.judged(
-        site.index, what=names["benchmark"], target=names["target"], branch=names["branch"], points=True
-    )
+    some = site.judged(what=names["benchmark"], target=names["target"], branch=names["branch"])
     found = [
         each
         for each in some

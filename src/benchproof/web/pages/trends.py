@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from benchproof import history
 from benchproof.analysis.trend import Trend
 from benchproof.charts import spark
 from benchproof.markup import Markup as Drawn
@@ -23,7 +22,7 @@ def page(site: Site, request: Request) -> Response:
     """One page of them, judged; of imported and complete runs."""
     text, branch, number = (asked.text(request, "q"), asked.text(request, "branch"), asked.number(request, "page"))
     names, total = listings.series(site.index, text, skip=(number - 1) * _MOST, most=_MOST)
-    found = history.judged(site.index, branch=branch, points=True, among=names) if names else ()
+    found = site.judged(branch=branch, among=names) if names else ()
     return site.page(
         "trends.html",
         text=text,
