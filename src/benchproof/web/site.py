@@ -75,6 +75,8 @@ class Site:
             "version": __version__,
             "navigation": _NAVIGATION,
         }
+        for name in self._pages.list_templates():  # now, and not while the first reader waits
+            self._pages.get_template(name)
 
     @property
     def index(self) -> Index:
