@@ -237,20 +237,27 @@ def test_nothing_is_measured_where_that_is_disabled_and_answers_are_still_checke
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("given", "expected"),
     [
-        (["--benchproof-fail"], "expected --benchproof-compare beside it"),
-        (["--benchproof-blocks=0"], "expected 1 to 100000, found 0"),
-        (["--benchproof-compare=2026"], "no run is called '2026'"),
-        (["--benchproof-label=x"], "expected NAME=TEXT"),
-        (["--benchproof-options='"], "--benchproof-options"),
-        (["--benchproof-budget=soon"], "--benchproof-budget: expected an amount"),
+        ({"fail": True}, "--benchproof-fail: expected --benchproof-compare beside it"),
+        ({"blocks": 0}, "--benchproof-blocks: expected 1 to 100000, found 0"),
+        ({"label": ["x"]}, "--benchproof-label: expected NAME=TEXT"),
+        ({"options": "'"}, "--benchproof-options: No closing quotation"),
+        ({"budget": "soon"}, "--benchproof-budget: expected an amount"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused_in_a_line(tmp_path, words, expected):
-    done = session(tmp_path, *words, text="def test_it(benchproof):\n    benchproof(sum, [1], expect=1)\n")
-    assert expected in done.stdout + done.stderr
+def test_an_option_that_makes_no_sense_is_refused_before_the_tests(given, expected):
+    usual = {"fail": False, "compare": "", "blocks": 1, "label": [], "options": "", "budget": ""}
+    options = {f"benchproof_{name}": value for name, value in (usual | given).items()}
+    with pytest.raises(pytest.UsageError, match=expected):
+        pytest_plugin._refuse_nonsense(SimpleNamespace(getoption=options.get))
+
+
+def test_a_baseline_that_is_not_there_is_refused_in_a_line_before_the_tests(tmp_path):
+    done = session(tmp_path, "--benchproof-compare=2026", text="def test_it():\n    assert False\n")
+    assert "--benchproof-compare: no run is called '2026'" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert "failed" not in done.stdout
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
 
 
