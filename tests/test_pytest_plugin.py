@@ -54,11 +54,6 @@ def test_wrong_later(benchproof):
     benchproof(lambda: (calls.append(1), len(calls) < 50)[1], expect=True)
 
 
-def test_fails_afterwards(benchproof):
-    benchproof(sum, range(10), expect=45)
-    pytest.fail("of its own")
-
-
 async def nothing():
     return None
 
@@ -169,12 +164,6 @@ def test_an_answer_that_becomes_wrong_while_it_is_measured_fails_the_session(who
     assert "PASSED test_it.py::test_wrong_later" in done.stdout
     assert {each.violations for each in outcomes(run, "test_wrong_later")} == {("expected True, found False",)}
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
-
-
-def test_a_test_that_fails_after_its_call_has_no_figure(whole):
-    found = outcomes(whole[2], "test_fails_afterwards")
-    assert {type(each) for each in found} == {Failed}
-    assert all("the test did not pass" in each.violations[0] for each in found)
 
 
 def test_a_coroutine_function_is_unsupported_with_the_way_out(whole):
