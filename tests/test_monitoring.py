@@ -19,6 +19,7 @@ from benchproof.cli import benchproof
 from benchproof.errors import UsageError
 from benchproof.model import Failed, Invalid, Unsupported, Unverified
 from benchproof.scrape import Page
+from benchproof.store import newest
 from benchproof.store.index import Index
 from databases import new_database, postgresql, programs
 from runs import envelope, history, passed, write
@@ -107,6 +108,26 @@ def test_one_wrong_answer_among_many_takes_the_gauge_away(tmp_path):
     found = told(tmp_path)
     assert medians(found) == {}
     assert found["last_run_cases", ("status", "failed"), ("target", "linux")] == 1
+
+
+def test_what_no_new_run_has_is_found_in_the_rest_of_the_history_as_among_the_newest(tmp_path, monkeypatch):
+    for number, branch in enumerate(("main", "main", "topic")):
+        write(tmp_path, number, passed(number + 1.0, metric="gone"), benchmark="gone", labels={"branch": branch})
+    write(tmp_path, 3, passed(4), described=envelope(probe_compiler="gcc 13"), labels={"branch": "main"})
+    write(tmp_path, 4, passed(5), labels={"branch": "main"})
+    among_the_newest = [told(tmp_path, branch=branch) for branch in ("", "main")]
+    assert [medians(each)["gone"] for each in among_the_newest] == [3, 2]
+    for looked_through in (0, 1, 2):
+        monkeypatch.setattr(newest, "_LOOKED_THROUGH", looked_through)
+        assert [told(tmp_path, branch=branch) for branch in ("", "main")] == among_the_newest
+
+
+def test_the_points_of_a_metric_that_a_new_run_has_are_not_read(tmp_path, monkeypatch):
+    history(tmp_path, (80, 3), sd=0)
+    monkeypatch.setattr(
+        newest, "_last_runs", lambda _connection, _branch, series: pytest.fail("it was") if series else ()
+    )
+    assert list(medians(told(tmp_path)).values()) == [80]
 
 
 def test_what_was_imported_never_appears_as_a_figure_and_hides_none(tmp_path):

@@ -10,7 +10,7 @@ import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sql
 from sqlalchemy import (
@@ -37,8 +37,11 @@ _PREFIX = "benchproof_"  # of our tables, in a database that may hold others
 _WRITES = "benchproof_writes"
 _LOCK_WAIT_S = 120
 _ADVISORY_LOCK = 0x62656E63  # of our writers, in PostgreSQL
+_AT_ONCE = 500  # names in one query
 _PRAGMAS = ("synchronous=NORMAL", "cache_size=-65536", "temp_store=MEMORY")
 _BROKEN = ("not a database", "malformed")  # SQLite's words
+
+T = TypeVar("T")
 
 TABLES = MetaData()
 META = Table(
@@ -263,6 +266,11 @@ class Database:
         self.close()
         for ending in ("", "-wal", "-shm"):
             file.with_name(file.name + ending).unlink(missing_ok=True)
+
+
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many at a time as one query may name."""
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
 
 
 def insert(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

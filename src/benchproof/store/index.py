@@ -13,7 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import sqlalchemy as sql
@@ -36,6 +36,7 @@ from benchproof.store.database import (
     SYSTEMS,
     Database,
     address,
+    chunks,
     insert,
 )
 from benchproof.store.newest import Newest, newest
@@ -44,9 +45,7 @@ from benchproof.store.points import Value
 IMPORTED = "imported"  # the harness behind values that no oracle of ours saw
 _HOME_FILE = "home-id"
 _HEAD = ("target", "benchmark", "parameters", "metric", "unit", "better", "clock", "environment")
-_AT_ONCE = 500  # names in one query
 _TEXTS = msgspec.json.Decoder(dict[str, str])
-T = TypeVar("T")
 
 
 def _silent(_line: str) -> None:
@@ -146,7 +145,7 @@ class Index:
             refused = [row for row in self._own(connection, REFUSED) if there.get(row.folder) != row.signature]
         if runs or refused:
             with self._database.writing() as connection:
-                for numbers in _chunks([row.id for row in runs]):
+                for numbers in chunks([row.id for row in runs]):
                     for column in (POINTS.c.run, SYSTEMS.c.run, ANSWERS.c.run, GATES.c.run, RUNS.c.id):
                         connection.execute(column.table.delete().where(column.in_(numbers)))
                 self._accept(connection, [row.folder for row in refused])
@@ -156,7 +155,7 @@ class Index:
         return connection.execute(sql.select(table).where(table.c.home == self._home)).all()
 
     def _accept(self, connection: Connection, folders: Sequence[str]) -> None:
-        for some in _chunks(folders):
+        for some in chunks(folders):
             connection.execute(REFUSED.delete().where(REFUSED.c.home == self._home, REFUSED.c.folder.in_(some)))
 
     def _settled(self) -> set[str]:
@@ -277,7 +276,7 @@ class Index:
             environments = _environments(connection, {head.environment for head in heads})
             found = {
                 number: _in_time(rows, runs)
-                for numbers in _chunks([head.id for head in heads])
+                for numbers in chunks([head.id for head in heads])
                 for number, rows in _points(connection, numbers).items()
             }
         return tuple(
@@ -308,7 +307,7 @@ class Index:
         with self._database.explained(), self._database.reading() as connection:
             return {
                 (row.run_id, row.target): _TEXTS.decode(row.facts)
-                for some in _chunks(sorted({run_id for run_id, _ in pairs}))
+                for some in chunks(sorted({run_id for run_id, _ in pairs}))
                 for row in connection.execute(joined.where(RUNS.c.run_id.in_(some)))
                 if (row.run_id, row.target) in pairs
             }
@@ -406,7 +405,7 @@ def _numbers(
 ) -> dict[str, Any]:
     return {
         row[0]: row[1]
-        for some in _chunks(list(names))
+        for some in chunks(list(names))
         for row in connection.execute(sql.select(name, number).where(name.in_(some)))
     }
 
@@ -436,10 +435,6 @@ def _key(head: tuple[str, ...]) -> str:
 def texts(given: Mapping[str, str]) -> str:
     """As the database has them."""
     return msgspec.json.encode(given, order="sorted").decode()
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
 
 
 # ---- the folder ----

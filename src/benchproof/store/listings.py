@@ -11,14 +11,13 @@ import sqlalchemy as sql
 
 from benchproof.errors import UsageError
 from benchproof.model import Frozen
-from benchproof.store.database import ANSWERS, CASES, RUNS, SERIES
+from benchproof.store.database import ANSWERS, CASES, RUNS, SERIES, chunks
 from benchproof.store.index import Index, Known
 
 STATES = ("complete", "running")
 STATUSES = ("failed", "invalid", "unsupported", "unverified")  # of a question that has no verified answer
 GATES = ("met", "not met", "undecided", "review")
 _ESCAPE = "\\"
-_AT_ONCE = 500  # names in one query
 _EARLIEST, _LATEST = "0000-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
 _TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d{1,6}Z?)?)?)?)?)?)?", re.ASCII)
 _NAMES = msgspec.json.Decoder(tuple[str, ...])
@@ -152,14 +151,11 @@ def series(index: Index, text: str, *, skip: int, most: int) -> tuple[list[tuple
 
 def times(index: Index, run_ids: Collection[str]) -> dict[str, str]:
     """When each of these runs was made, in UTC."""
-    names = sorted(run_ids)
     with index.reading() as connection:
         return {
             row.run_id: row.at
-            for start in range(0, len(names), _AT_ONCE)
-            for row in connection.execute(
-                sql.select(RUNS.c.run_id, RUNS.c.at).where(RUNS.c.run_id.in_(names[start : start + _AT_ONCE]))
-            )
+            for some in chunks(sorted(run_ids))
+            for row in connection.execute(sql.select(RUNS.c.run_id, RUNS.c.at).where(RUNS.c.run_id.in_(some)))
         }
 
 
