@@ -12,8 +12,10 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
+from benchproof.errors import StoreError
 from benchproof.model import Failed, Unsupported
 from benchproof.store import bundle
+from benchproof.store.index import Index
 from benchproof.web import app
 from benchproof.web.pages import PAGES
 from pages import client, figures, shown
@@ -71,6 +73,25 @@ def test_a_run_that_ends_while_the_server_runs_is_on_the_next_page(home, monkeyp
     until_s = time.monotonic() + 20
     while "20260101T000000Z" not in browser.get("/").text:
         assert time.monotonic() < until_s
+
+
+def test_an_index_that_cannot_be_brought_up_to_date_is_said_on_every_page_until_it_can(home, monkeypatch):
+    monkeypatch.setattr("benchproof.web.site.REFRESH_S", 0.0)
+    monkeypatch.setattr("benchproof.web.site._PATIENCE_S", 20.0)
+    write(home, 0, passed(1.0))
+    browser = client(home)
+    assert "up to date" not in browser.get("/").text
+
+    def refused(*_):
+        raise StoreError("the disk is <full>")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Index, "update", refused)
+        for path in ("/", "/trends", "/gates"):
+            assert "could not be brought up to date: the disk is &lt;full&gt;" in browser.get(path).text
+        assert "left out: no run to believe" not in browser.get("/").text
+        assert len(figures(browser.get("/"), "runs")) == 2
+    assert "up to date" not in browser.get("/").text
 
 
 def test_a_folder_that_is_no_run_to_believe_is_named_and_left_out(home):

@@ -55,6 +55,7 @@ class Site:
         self.base_path = base_path
         self.reading = Reading()
         self.problems: tuple[str, ...] = ()  # folders that are no run to believe
+        self._stale = ""  # why the last look for new runs failed, on every page until one succeeds
         self._index = history.opened(home, index)
         self._one_at_a_time = threading.Lock()
         self._changes = 0  # that our own looks found: a number in the index may be used again
@@ -114,7 +115,7 @@ class Site:
             try:
                 self._update()
             except Exception as error:  # noqa: BLE001 - there is nobody above; what is there is shown, with the reason
-                self.problems = (f"the index could not be brought up to date: {error}",)
+                self._stale = str(error)
             finally:
                 self._one_at_a_time.release()
 
@@ -122,6 +123,7 @@ class Site:
         try:
             found = self._index.update(say).problems
             self.problems = tuple(each.replace(f"{self.home}/runs/", "") for each in found)  # our disk is our affair
+            self._stale = ""
         finally:
             self._looked_s = time.monotonic()
 
@@ -137,7 +139,7 @@ class Site:
 
     def page(self, template: str, *, status: int = 200, **content: object) -> HTMLResponse:
         """A page as an answer."""
-        return HTMLResponse(self._pages.get_template(template).render(content), status_code=status)
+        return HTMLResponse(self._pages.get_template(template).render(content, stale=self._stale), status_code=status)
 
     def close(self) -> None:
         """Give the database back."""
