@@ -120,7 +120,7 @@ def _common_rules(report: Report) -> Inspired | None:
     """Those that every benchmark follows in part."""
     if not report.inspired:
         return None
-    found = {inspired.of(row.benchmark, report.inspired) for row in report.rows}
+    found = {inspired.of(benchmark, report.inspired) for benchmark in {row.benchmark for row in report.rows}}
     return found.pop() if len(found) == 1 else None
 
 
@@ -131,8 +131,9 @@ def purpose(parameters: Mapping[str, object]) -> str:
 
 
 def _name(report: Report, row: Row) -> str:
-    table = [other for other in report.rows if other.cells.keys() == row.cells.keys()]
-    same = [other for other in table if other.benchmark == row.benchmark]
+    same = [  # of its table; the name is looked at first, since every row asks this of every other
+        other for other in report.rows if other.benchmark == row.benchmark and other.cells.keys() == row.cells.keys()
+    ]
     name = row.benchmark if len(same) == 1 else row.metric
     if sum(other.metric == row.metric for other in same) == 1:
         return name
