@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
@@ -288,6 +289,29 @@ def test_a_trend_has_a_chart_a_change_and_a_row_for_every_point(home):
     assert "20260130T000000Z-00001d" in change
     assert len(figures(page, "points")) == 41
     assert page.text.count('<a href="/runs/', page.text.index("<figure"), page.text.index("</figure>")) == 40
+
+
+def test_the_list_of_trends_is_in_order_and_tells_cases_apart_by_the_parameters_that_differ(home):
+    write(home, 0, passed(1.0, metric="b.latency"), benchmark="b", target="z", parameters={"budget": 2})
+    write(home, 1, passed(1.0, metric="a.latency"), benchmark="a", target="z", parameters={"budget": 2})
+    path = write(
+        home, 2, passed(1.0, metric="b.latency"), benchmark="b", target="host", parameters={"budget": 2}, complete=False
+    )
+    out = bundle.Bundle.resume(bundle.load(path))
+    (first,) = bundle.load(path).results
+    for size in ("1 KiB", "2 KiB"):
+        out.append(msgspec.structs.replace(first, parameters={"budget": 2, "size": size}))
+    out.seal(b"{}")
+    browser = client(home)
+    page = browser.get("/trends")
+    assert [row[:2] for row in figures(page, "trends")[1:]] == [
+        ["a.latency", "z"],
+        ["b.latency", "host"],
+        ["b.latency size=1 KiB", "host"],
+        ["b.latency size=2 KiB", "host"],
+        ["b.latency", "z"],
+    ]
+    assert "budget" not in shown(page)
 
 
 def test_a_window_shows_a_part_and_changes_no_verdict(home):

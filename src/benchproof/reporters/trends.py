@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
+from benchproof.analysis.apart import told_apart
 from benchproof.analysis.trend import Change, Point, Stretch, Trend
 from benchproof.errors import one_line
 from benchproof.reporters import layout
 
-_LONGEST = 60  # of a name that has its place in the table
 _HEAD = ("target", "metric", "runs", "verdict", "expected next")
-_LONGEST = 100  # of a fact
+_LONGEST_NAME = 100  # that has its place in the table
+_LONGEST_FACT = 100
 
 
 def render(trends: Sequence[Trend]) -> str:
@@ -19,12 +22,12 @@ def render(trends: Sequence[Trend]) -> str:
     rows: list[tuple[tuple[str, ...], list[str]]] = [(_HEAD, [])]
     rows += [(_row(each, trends), list(_below(each))) for each in trends]
     widths = [
-        max((len(row[column]) for row, _ in rows if len(row[column]) <= _LONGEST), default=0)
+        max((len(row[column]) for row, _ in rows if len(row[column]) <= _LONGEST_NAME), default=0)
         for column in range(len(_HEAD))
     ]
     lines = []
     for row, below in rows:
-        if len(row[1]) > _LONGEST:  # the parameters of an import may fill a screen
+        if len(row[1]) > _LONGEST_NAME:  # the parameters of an import may fill a screen
             lines.append(row[1])
             row = (row[0], "", *row[2:])  # noqa: PLW2901 - the same line, without the name
         lines.append("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
@@ -34,9 +37,19 @@ def render(trends: Sequence[Trend]) -> str:
 
 def _row(trend: Trend, trends: Sequence[Trend]) -> tuple[str, ...]:
     newest = trend.newest
-    alike = [each for each in trends if (each.target, each.metric) == (trend.target, trend.metric)]
-    parameters = f" {trend.parameters}" if len(alike) > 1 else ""
-    return trend.target, one_line(trend.metric + parameters), str(newest.n), verdict(trend), expected(newest)
+    name = f"{trend.metric} {parameters(trend, trends)}".rstrip()
+    return trend.target, one_line(name), str(newest.n), verdict(trend), expected(newest)
+
+
+def alike(trend: Trend, trends: Sequence[Trend]) -> list[Trend]:
+    """Those of the same metric of the same target, itself included: more than one only where parameters differ."""
+    return [each for each in trends if (each.target, each.metric) == (trend.target, trend.metric)]
+
+
+def parameters(trend: Trend, trends: Sequence[Trend]) -> str:
+    """Those that tell it from the others of its metric and target: `size=1 depth=2`; empty where there is no other."""
+    told = told_apart(each.parameters for each in alike(trend, trends))[trend.parameters]
+    return " ".join(f"{name}={value}" for name, value in msgspec.json.decode(told or "{}").items())
 
 
 def verdict(trend: Trend) -> str:
@@ -87,7 +100,7 @@ def _run(point: Point) -> str:
 
 def _short(fact: str) -> str:
     line = one_line(fact)
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    return line if len(line) <= _LONGEST_FACT else f"{line[:_LONGEST_FACT]}..."
 
 
 def _totals(trends: Sequence[Trend]) -> str:

@@ -35,7 +35,10 @@ def page(site: Site, request: Request) -> Response:
         "trend.html",
         names=names,
         window=window,
-        shown=[_shown(site, _through(each, times, *window), times) for each in found],
+        shown=[
+            _shown(site, _through(each, times, *window), times) | {"told": trends.parameters(each, found)}
+            for each in found
+        ],
     )
 
 

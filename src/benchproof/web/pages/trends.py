@@ -22,13 +22,15 @@ def page(site: Site, request: Request) -> Response:
     """One page of them, judged; of imported and complete runs."""
     text, branch, number = (asked.text(request, "q"), asked.text(request, "branch"), asked.number(request, "page"))
     names, total = listings.series(site.index, text, skip=(number - 1) * _MOST, most=_MOST)
-    found = site.judged(branch=branch, among=names) if names else ()
+    some = site.judged(branch=branch, among=names) if names else ()
+    told = {id(each): trends.parameters(each, some) for each in some}
+    found = sorted(some, key=lambda each: (each.benchmark, each.metric, each.target, told[id(each)]))
     return site.page(
         "trends.html",
         text=text,
         branch=branch,
         rows=[
-            (each, _query(each, found), _line(each), trends.verdict(each), trends.expected(each.newest))
+            (each, told[id(each)], _query(each, found), _line(each), trends.verdict(each), trends.expected(each.newest))
             for each in found
         ],
         pager=asked.Pager(number, _MOST, total),
@@ -46,5 +48,4 @@ def _line(found: Trend) -> Drawn:
 def _query(found: Trend, page: Sequence[Trend]) -> dict[str, str]:
     """What its own page is asked for: its parameters, which may be others tomorrow, only where there are several."""
     names = {name: getattr(found, name) for name in ("target", "benchmark", "metric")}
-    alike = [each for each in page if all(getattr(each, name) == text for name, text in names.items())]
-    return names | ({"parameters": found.parameters} if len(alike) > 1 else {})
+    return names | ({"parameters": found.parameters} if len(trends.alike(found, page)) > 1 else {})
