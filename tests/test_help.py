@@ -73,7 +73,9 @@ def benchproof_error():
     return BenchproofError
 
 
-@pytest.mark.parametrize("words", [("help", "report"), ("report", "--help"), ("help", "token", "create"), ("help",)])
+@pytest.mark.parametrize(
+    "words", [("help", "report"), ("report", "--help"), ("help", "token", "create"), ("help",), ("help", "help")]
+)
 def test_help_is_a_word_as_well_as_an_option(words, tmp_path):
     done = run(*words, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

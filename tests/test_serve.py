@@ -59,6 +59,8 @@ def test_the_verb_serves_until_it_is_told_to_end_and_then_ends_well(home):
         (["--listen", "0.0.0.0:0"], "say --public"),
         (["--listen", "localhost"], "expected HOST:PORT"),
         (["--base-path", "bench"], "expected a path such as /bench"),
+        (["--base-path", "//elsewhere.example.org"], "expected a path such as /bench"),
+        (["--base-path", "/a/../b"], "expected a path such as /bench"),
         (["--ready-file", "/nowhere/at/all"], "expected a folder to write it in"),
         (["--home", "/nowhere"], "no runs in"),
     ],

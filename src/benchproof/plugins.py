@@ -16,6 +16,8 @@ _SHOWN = 40
 
 def nearest(word: str, known: list[str]) -> str:
     """A sentence that lists what there is, the best guess first."""
+    if not known:
+        return "there is none"
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     guess = f"did you mean '{close[0]}'? " if close else ""
     shown = sorted(known)[:_SHOWN]

@@ -82,7 +82,7 @@ class _Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] == "help":
-            return self.resolve_command(ctx, [*args[1:], "--help"]) if args[1:] else _help(ctx)
+            return self.resolve_command(ctx, [*args[1:], "--help"]) if args[1:2] not in ([], ["help"]) else _help(ctx)
         if args and args[0] not in _VERBS:
             from benchproof.plugins import nearest
 
@@ -173,7 +173,8 @@ def find_run(home: Path, name: str) -> Path:
     found = begun[-1:] if name == "last" else alike
     if len(found) != 1:
         what = f"{len(found)} runs begin with" if found else "no run is called"
-        raise UsageError(f"{what} '{name}' in '{home / 'runs'}'; `benchproof list runs` shows what there is")
+        way_out = "`benchproof list runs` shows what there is" if runs else "there is none; `benchproof run` makes one"
+        raise UsageError(f"{what} '{name}' in '{home / 'runs'}'; {way_out}")
     return home / "runs" / found[0]
 
 

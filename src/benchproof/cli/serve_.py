@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ Examples:
   benchproof serve --base-path /bench                      behind a proxy that has it at https://example.org/bench
 """
 
+_PATH = r"(/(?!\.{1,2}(/|$))[A-Za-z0-9_.~-]+)*/?"  # no `//host`, which is a link to elsewhere
 _READERS = "token: the pages are for those with a token of scope read (`benchproof token`)."
 
 
@@ -59,7 +61,7 @@ def command(
     host, port = listening.address(listen)
     if not (public or listening.is_loopback(host)):
         raise UsageError(f"--listen: '{host}' can be reached from elsewhere: say --public, or listen on 127.0.0.1")
-    if base_path and not (base_path.startswith("/") and base_path.isascii() and base_path.isprintable()):
+    if not re.fullmatch(_PATH, base_path):
         raise UsageError(f"--base-path: expected a path such as /bench, found '{base_path}'")
     ready = listening.ready_file(ready_file)
     app = _app(home, index, base_path, upload_limit)
@@ -120,4 +122,4 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         return server.listening(host, port)
     except OSError as error:
-        raise UsageError(f"--listen: cannot listen on {host}:{port}: {error.strerror}") from error
+        raise UsageError(f"--listen: cannot listen on {host}:{port}: {error.strerror}; port 0 is any") from error

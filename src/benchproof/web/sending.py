@@ -52,7 +52,10 @@ def token_in(path: Path) -> str:
         with path.open("rb") as file:
             text = file.read(_TOKEN_LIMIT_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--token-file '{path}': expected a token, found {error}") from error
+        words = getattr(error, "strerror", None) or "other bytes than ASCII"
+        raise UsageError(
+            f"--token-file '{path}': expected a token, found: {words}; `benchproof token create` makes one"
+        ) from error
     if not text or not text.isprintable() or " " in text:
         raise UsageError(f"--token-file '{path}': expected one line with a token; `benchproof token create` makes one")
     return text
@@ -110,7 +113,7 @@ def _asked(where: SplitResult, token: str, kind: type[T], *, body: IO[bytes] | N
         answer = connection.getresponse()
         return _read(answer.status, answer.read(_ANSWER_LIMIT_BYTES), where, kind)
     except (OSError, http.client.HTTPException) as error:
-        words = one_line(str(error)) or type(error).__name__
+        words = one_line(getattr(error, "strerror", None) or str(error)) or type(error).__name__
         raise StoreError(f"{where.netloc} did not answer ({words}); does `benchproof serve` run there?") from error
     finally:
         connection.close()
