@@ -157,6 +157,13 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(function)
 
 
+def print_json(content: object) -> None:
+    """The document of `--json`."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
+
+
 def say(line: str) -> None:
     """To who watches, not to who reads the answer."""
     click.echo(f"benchproof: {one_line(line)}", err=True)

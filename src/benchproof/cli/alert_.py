@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import home_option, index_option, json_option, say
+from benchproof.cli import home_option, index_option, json_option, print_json, say
 from benchproof.errors import one_line
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(*, rules_file: Path, dry_run: bool, is_test: bool, index: str | None
 
 def _tested(deliveries: tuple[Delivery, ...], *, as_json: bool) -> int:
     if as_json:
-        _print({"deliveries": deliveries})
+        print_json({"deliveries": deliveries})
     else:
         for each in deliveries:
             click.echo(one_line(f"{each.channel}: {each.problem or 'works'}"))
@@ -70,7 +70,7 @@ def _tested(deliveries: tuple[Delivery, ...], *, as_json: bool) -> int:
 
 def _show(found: Checked, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        _print(
+        print_json(
             {
                 "exit_status": found.exit_status,
                 "findings": found.findings,
@@ -98,9 +98,3 @@ def _totals(rule: str, findings: Sequence[Finding]) -> str:
     why = "; ".join(text for text, _ in reasons.most_common(_MOST_REASONS))
     said = ", ".join(f"{counts[state]} {state}" for state in ("bad", "good", "undecided") if counts[state])
     return f"{rule}: {said}" + (f" ({why})" if why else "")
-
-
-def _print(content: object) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import home_option, json_option, say
+from benchproof.cli import home_option, json_option, print_json, say
 from benchproof.errors import one_line
 
 if TYPE_CHECKING:
@@ -70,4 +70,4 @@ def _print(found: Audited, shown: list[Line]) -> None:
         "missing": found.missing,
         "absent": found.absent,
     }
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=1).decode())
+    print_json(document)

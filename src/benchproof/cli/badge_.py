@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import find_run, home_option, index_option, json_option, resolve_run
+from benchproof.cli import find_run, home_option, index_option, json_option, print_json, resolve_run
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ def command(
 
     Beside each SVG is a JSON document for services that draw badges themselves. Badges of the same names are made anew.
     """
-    import json
-
     from benchproof import badges
 
     found = _report(run, policy_file, baseline, home=home, index=index)
@@ -63,7 +61,7 @@ def command(
     paths = list(badges.write(made, out))
     if as_json:
         documents = {each.name: badges.endpoint(each) for each in made}
-        click.echo(json.dumps({"files": [str(path) for path in paths], "badges": documents}, indent=1))
+        print_json({"files": [str(path) for path in paths], "badges": documents})
         return 0
     for badge in made:
         click.echo(f"{out / badge.name}.svg: {badge.label} {badge.message}")

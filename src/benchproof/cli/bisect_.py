@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import home_option, json_option
+from benchproof.cli import home_option, json_option, print_json
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def command(
 
     Exit status 0 if one commit is found, 3 if the ends do not differ or commits that do not build leave several.
     """
+    import msgspec
+
     from benchproof import laboratory, plan
     from benchproof.cli.progress import Progress
     from benchproof.continuous import bisecting
@@ -82,7 +84,10 @@ def command(
     )
     probe = laboratory.prepare_probe(laboratory.cache_folder())
     found = bisecting.find(question, home, probe, Progress(sys.stderr))
-    click.echo(_as_json(found) if as_json else _told(question, found))
+    if as_json:
+        print_json(msgspec.to_builtins(found) | {"share": found.share})
+    else:
+        click.echo(_told(question, found))
     return 0 if len(found.culprits) == 1 else 3
 
 
@@ -115,13 +120,6 @@ def _question(
         build_timeout_s=timeout_of(build[1]),
         threshold=share,
     )
-
-
-def _as_json(found: Found) -> str:
-    import msgspec
-
-    content = msgspec.to_builtins(found) | {"share": found.share}
-    return msgspec.json.format(msgspec.json.encode(content), indent=1).decode()
 
 
 def _told(question: Question, found: Found) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchproof.cli import home_option, json_option, say
+from benchproof.cli import home_option, json_option, print_json, say
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -136,9 +136,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _list(asked: Asked, *, as_json: bool) -> int:
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(asked.choices), indent=1).decode())
+        print_json(asked.choices)
         return 0
     width = max((len(each.name) for each in asked.choices), default=0)
     for each in asked.choices:
@@ -158,13 +156,12 @@ def _nothing(asked: Asked, comment: Path | None, *, as_json: bool) -> int:
 
 
 def _show(report: Report, found: Measured, status: int, *, as_json: bool) -> None:
-    import msgspec
 
     from benchproof.cli.output import terminal
 
     if as_json:
         content = {"exit_status": status, "run_id": report.run_id, "bundle": str(found.path), "report": report}
-        click.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
+        print_json(content)
     else:
         click.echo(terminal(report), nl=False)
     say(f"evidence: {found.path} (benchproof verify {found.path})")

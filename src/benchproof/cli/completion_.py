@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from benchproof.cli import COMPLETING, benchproof, json_option
+from benchproof.cli import COMPLETING, benchproof, json_option, print_json
 
 _EPILOG = """\b
 Examples:
@@ -19,12 +19,13 @@ Examples:
 @json_option
 def command(*, shell: str, as_json: bool) -> int:
     """Print the script with which a shell completes verbs, options, runs, plans, targets, benchmarks and formats."""
-    import json
-
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(benchproof, {}, "benchproof", COMPLETING).source()
-    click.echo(json.dumps({"shell": shell, "script": script}, indent=1) if as_json else script)
+    if as_json:
+        print_json({"shell": shell, "script": script})
+    else:
+        click.echo(script)
     return 0

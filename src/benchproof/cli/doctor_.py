@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import home_option, json_option
+from benchproof.cli import home_option, json_option, print_json
 
 if TYPE_CHECKING:
     from benchproof.doctor import Finding
@@ -26,8 +26,6 @@ Examples:
 @json_option
 def command(*, plan_file: Path | None, home: Path, as_json: bool) -> int:
     """Start every target once and look at the machine. Exit status 1 if anything is missing or bad."""
-    import msgspec
-
     from benchproof import doctor, laboratory, plan
     from benchproof.document import DEFAULT
 
@@ -40,7 +38,7 @@ def command(*, plan_file: Path | None, home: Path, as_json: bool) -> int:
             if not as_json:
                 _print(finding)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=1).decode())
+        print_json(findings)
     return 1 if any(finding.level in {"missing", "bad"} for finding in findings) else 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import find_run, home_option, index_option, json_option, say
+from benchproof.cli import find_run, home_option, index_option, json_option, print_json, say
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,10 +147,9 @@ def _write(rows: dict[str, Rows], paths: dict[str, Path], form: str) -> dict[str
 
 
 def _show(written: dict[str, int], problems: list[str], *, as_json: bool) -> None:
-    import json
 
     if as_json:
-        click.echo(json.dumps({"files": written, "left_out": problems}, indent=1))
+        print_json({"files": written, "left_out": problems})
         return
     for path, count in written.items():
         click.echo(f"{path}: {count} rows")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import find_run, home_option, index_option, json_option, say
+from benchproof.cli import find_run, home_option, index_option, json_option, print_json, say
 
 if TYPE_CHECKING:
     from benchproof.gating import Judged
@@ -91,7 +91,6 @@ def _baseline(name: str, *, home: Path, index: str | None, but_not: str) -> Run:
 
 
 def _show(found: Judged, *, as_json: bool) -> None:
-    import msgspec
 
     from benchproof import gating
     from benchproof.cli.output import look
@@ -107,7 +106,7 @@ def _show(found: Judged, *, as_json: bool) -> None:
             "lost": found.lost,
             "warnings": found.report.warnings,
         }
-        click.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
+        print_json(content)
         return
     click.echo(gates(found.report, **look()), nl=False)
 

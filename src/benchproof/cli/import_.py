@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchproof.cli import home_option, json_option
+from benchproof.cli import home_option, json_option, print_json
 from benchproof.errors import UsageError, one_line
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def command(
             if not as_json:
                 click.echo(_told(taken))
     if as_json:
-        _print(found)
+        print_json(found)
     return _UNREADABLE_STATUS if any("error" in each for each in found) else 0
 
 
@@ -78,9 +78,3 @@ def _as_document(taken: Taken) -> dict[str, Any]:
 
     document: dict[str, Any] = msgspec.to_builtins(taken)
     return document
-
-
-def _print(found: list[dict[str, Any]]) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchproof.cli import home_option, index_option, json_option, say
+from benchproof.cli import home_option, index_option, json_option, print_json, say
 
 _EPILOG = """\b
 Examples:
@@ -25,15 +25,13 @@ def command(*, what: str, index: str | None, home: Path, as_json: bool) -> int:
 
     Trends and baselines update it by themselves. Exit status 1 if a folder is no run to believe; the others are kept.
     """
-    import msgspec
-
     from benchproof import history
 
     with history.opened(home, index) as opened:
         found = (opened.rebuild if what == "rebuild" else opened.update)(say)
         known = len(opened.runs())
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+        print_json(found)
     else:
         for problem in found.problems:
             click.echo(f"left out: {problem}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from benchproof.cli import home_option, json_option
+from benchproof.cli import home_option, json_option, print_json
 from benchproof.errors import BenchproofError
 from benchproof.plugins import Table
 
@@ -29,12 +29,10 @@ def command(*, what: str, home: Path, as_json: bool) -> int:
 
     audit: what was started with more rights than usual, by whom and when.
     """
-    import msgspec
-
     kept = {"runs": _runs, "audit": _audit}
     rows = kept[what](home) if what in kept else _SHIPPED[what]()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
+        print_json(rows)
     else:
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import home_option, index_option, json_option, say
+from benchproof.cli import home_option, index_option, json_option, print_json, say
 
 if TYPE_CHECKING:
     from benchproof.store.index import Index
@@ -61,7 +61,6 @@ def command(
 
 
 def _once(opened: Index, *, branch: str, textfile: Path | None, otlp: str | None, as_json: bool) -> None:
-    import msgspec
 
     from benchproof import monitoring, telemetry
     from benchproof.store import files
@@ -73,7 +72,7 @@ def _once(opened: Index, *, branch: str, textfile: Path | None, otlp: str | None
         files.replace(textfile, text.encode(), remedy="name another file with --textfile")
     elif as_json:
         found = monitoring.gauges(opened, branch=branch)
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+        print_json(found)
     else:
         click.echo(monitoring.exposition(opened, branch=branch), nl=False)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchproof.cli import find_run, home_option, json_option, say
+from benchproof.cli import find_run, home_option, json_option, print_json, say
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,8 +69,6 @@ def command(
 
     A version is written once; the run itself is the evidence and stays where it is.
     """
-    import msgspec
-
     from benchproof import heading, labels, releases, report
     from benchproof.store import bundle
 
@@ -86,7 +84,7 @@ def command(
     if as_json:
         files = [{"file": str(path), "new": new} for path, new in written]
         told = {"files": files, "page": str(page) if page else None}
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=1).decode())
+        print_json(told)
         return 0
     for path, new in written:
         click.echo(f"{path}: {'written' if new else 'there already, the same'}")

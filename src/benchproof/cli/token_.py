@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchproof.cli import home_option, json_option, say
+from benchproof.cli import home_option, json_option, print_json, say
 from benchproof.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def _row(token: Token) -> dict[str, str]:
 
 
 def _print(document: Any, *, as_json: bool, otherwise: str) -> None:
-    import msgspec
-
-    text = msgspec.json.format(msgspec.json.encode(document), indent=1).decode() if as_json else otherwise
-    if text:
-        click.echo(text)
+    if as_json:
+        print_json(document)
+    elif otherwise:
+        click.echo(otherwise)

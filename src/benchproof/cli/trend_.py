@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchproof.cli import home_option, index_option, json_option, say
+from benchproof.cli import home_option, index_option, json_option, print_json, say
 
 _EPILOG = """\b
 Examples:
@@ -41,8 +41,6 @@ def command(
     Exit status 1 if anything became worse and stayed so, 3 if nothing can be decided yet, else 0. Needs the extra
     `history`.
     """
-    import msgspec
-
     from benchproof import history
     from benchproof.analysis import trend
     from benchproof.reporters import trends
@@ -56,7 +54,7 @@ def command(
     status = trend.exit_status(found)
     if as_json:
         document = {"exit_status": status, "trends": found, "left_out": update.problems}
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=1).decode())
+        print_json(document)
     else:
         click.echo(trends.render(found), nl=False)
     return status

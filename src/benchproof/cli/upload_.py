@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchproof.cli import find_run, home_option, json_option, say
+from benchproof.cli import find_run, home_option, json_option, print_json, say
 
 _EPILOG = """\b
 Examples:
@@ -33,13 +33,11 @@ def command(*, run: str, url: str, token_file: Path, plain: bool, home: Path, as
 
     Sending a run twice does nothing. Exit status 1 if it was refused; the line says why.
     """
-    import msgspec
-
     from benchproof.web import sending
 
     sent = sending.send(find_run(home, run), url, sending.token_in(token_file), plain=plain, say=say)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(sent), indent=1).decode())
+        print_json(sent)
     elif sent.status != "refused":
         click.echo(f"{sent.run_id}: {sent.status}")
     if words := sending.refusal(sent):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchproof.cli import find_run, home_option, json_option
+from benchproof.cli import find_run, home_option, json_option, print_json
 from benchproof.errors import one_line
 
 _EPILOG = """\b
@@ -22,13 +22,11 @@ Examples:
 @json_option
 def command(*, run: str, home: Path, as_json: bool) -> int:
     """Compute every hash, every oracle's verdict and every figure of a run anew. Exit status 1 if anything differs."""
-    import msgspec
-
     from benchproof.verify import verify
 
     verdict = verify(find_run(home, run))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(verdict), indent=1).decode())
+        print_json(verdict)
     else:
         for problem in verdict.problems:
             click.echo(f"WRONG  {problem}")
