@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchproof import badges
+from benchproof.analysis.gate import WORST_FIRST
 from benchproof.charts.palette import contrast
 from benchproof.cli import benchproof
 from benchproof.errors import UsageError
@@ -137,7 +138,7 @@ def test_different_gates_have_different_files():
     assert found[0] == "a.b"
 
 
-@pytest.mark.parametrize("verdict", badges.WORST_FIRST)
+@pytest.mark.parametrize("verdict", WORST_FIRST)
 def test_words_can_be_read_on_every_colour(verdict):
     tree = parsed(badges.svg(one(verdict)))
     grounds = [tree.find(f"{SVG}rect").get("fill"), tree.find(f"{SVG}path").get("fill")]

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchproof.analysis.gate import WORST_FIRST
 from benchproof.charts.palette import LIGHT
 from benchproof.markup import Markup, element, visible
 from benchproof.model import Frozen
 from benchproof.store import files
 
-WORST_FIRST = ("not met", "undecided", "review", "met", "off")
 _GROUND, _INK = "#3d4650", "#ffffff"
 _COLOURS = {
     "not met": LIGHT["bad"],

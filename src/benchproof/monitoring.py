@@ -7,18 +7,16 @@ are never more than `MOST_SERIES` figures, whatever the runs are called.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from benchproof.analysis.apart import told_apart
+from benchproof.analysis.gate import WORST_FIRST
 from benchproof.errors import one_line
 from benchproof.model import Frozen
-from benchproof.store import bundle, points
+from benchproof.store import bundle, points, verdicts
 
 if TYPE_CHECKING:
     from benchproof.store.bundle import Run
@@ -30,7 +28,6 @@ CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 MOST_SERIES = 2000
 LONGEST_LABEL = 200  # characters
 _LOOKED_AT = 10  # newest runs that are asked whether a figure was lost since
-_VERDICTS = ("met", "not met", "undecided", "review", "off")
 
 Stamp = tuple[str, str]  # when, which run: in the order of time
 Shown = tuple["Newest", dict[str, str]]  # a figure and its labels
@@ -50,16 +47,6 @@ class Gauge(Frozen, frozen=True):
     meaning: str
     samples: tuple[Sample, ...]
     unit: str = ""
-
-
-class _Sealed(Frozen, frozen=True):
-    """Of a run's report, what is counted here."""
-
-    gates: tuple[_Verdict, ...] = ()
-
-
-class _Verdict(Frozen, frozen=True):
-    verdict: str
 
 
 def exposition(index: Index, *, branch: str = "") -> str:
@@ -169,16 +156,8 @@ def _ended(run: Run) -> Iterator[Sample]:
 
 
 def _gates(run: Run) -> Iterator[Sample]:
-    """From the report, if it is the one that was sealed."""
-    try:
-        content = (run.path / bundle.REPORT).read_bytes()
-        if hashlib.sha256(content).hexdigest() != run.manifest.files.get(bundle.REPORT):
-            return
-        found = msgspec.json.decode(content, type=_Sealed)
-    except (OSError, msgspec.MsgspecError):
-        return
-    counts = Counter(each.verdict for each in found.gates)
-    yield from (Sample({"verdict": word}, counts[word]) for word in _VERDICTS if counts[word])
+    counts = Counter(each.verdict for each in verdicts.of_run(run))
+    yield from (Sample({"verdict": word}, counts[word]) for word in WORST_FIRST if counts[word])
 
 
 # ---- as text ----

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchproof import badges, heading
+from benchproof.analysis.gate import WORST_FIRST
 from benchproof.badges import Badge
 from benchproof.errors import StoreError
 from benchproof.releases import Figures, Release, suites
@@ -30,7 +31,7 @@ def render(releases: Sequence[Release], pictures: Mapping[str, Sequence[Picture]
 def badges_of(release: Release) -> list[Badge]:
     """Those of its gates, and of how much of it was verified. Raises StoreError for a verdict that is none."""
     verdicts = [(each.gate, each.target, each.verdict.lower()) for each in release.gates]
-    if strange := next((word for _, _, word in verdicts if word not in badges.WORST_FIRST), None):
+    if strange := next((word for _, _, word in verdicts if word not in WORST_FIRST), None):
         raise StoreError(f"{release.suite}, {release.version}: expected the verdict of a gate, found '{strange[:60]}'")
     passed = sum(each.status == "passed" for each in release.figures)
     prefix = f"{release.suite}-"

@@ -26,6 +26,7 @@ from benchproof.model import Better, Frozen, Measurement, Passed, Result
 Statistic = Literal["min", "median", "mean", "p90", "p95", "p99", "p99.9", "max", "ratio", "speedup"]
 Mode = Literal["gate", "review", "off"]
 Verdict = Literal["met", "not met", "undecided", "review", "off"]
+WORST_FIRST: tuple[Verdict, ...] = ("not met", "undecided", "review", "met", "off")
 REFERENCE = "reference"  # as a baseline: the target that the plan names, measured in the same blocks
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from benchproof.analysis.matrix import Column, Report
 from benchproof.reporters import layout
 
-_WORST_FIRST = ("failed", "invalid", "missing", "unverified", "unsupported")
+WORST_FIRST = ("failed", "invalid", "missing", "unverified", "unsupported")
 _PATH = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*/?", re.ASCII)
 FILES = ("manifest.json", "envelope.json", "results.jsonl", "warmups.jsonl", "report.json", "logs/")
 
@@ -110,7 +110,7 @@ def troubles(report: Report) -> list[Trouble]:
         for target, cell in row.cells.items()
         if cell.status != "passed"
     ]
-    return sorted(found, key=lambda trouble: _WORST_FIRST.index(trouble.status))
+    return sorted(found, key=lambda trouble: WORST_FIRST.index(trouble.status))
 
 
 def is_path(name: str) -> bool:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from benchproof.analysis.gate import WORST_FIRST
 from benchproof.errors import one_line
 from benchproof.model import Frozen
 from benchproof.store.bundle import REPORT, Run
 
-_WORST_FIRST = ("not met", "undecided", "review", "met", "off")
 _LARGEST_BYTES = 64 << 20
 _MOST = 1000  # gates of one run
 _MOST_OF_A_TEXT = 300  # characters; all of it is in the run
@@ -57,9 +57,9 @@ def of_run(run: Run) -> tuple[Gated, ...]:
         found = msgspec.json.decode(content, type=_Told).gates[:_MOST]
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ()
-    return found if all(each.verdict in _WORST_FIRST for each in found) else ()
+    return found if all(each.verdict in WORST_FIRST for each in found) else ()
 
 
 def worst(found: Sequence[Gated]) -> str:
     """One word for all; empty if there are none."""
-    return min((each.verdict for each in found), key=_WORST_FIRST.index, default="")
+    return min((each.verdict for each in found), key=WORST_FIRST.index, default="")

@@ -18,7 +18,6 @@ _MEANINGS = {
     "unverified": "stated without evidence: shown, in no ratio and in no gate",
     "missing": "not run",
 }
-_WORST_FIRST = ("failed", "invalid", "missing", "unverified", "unsupported")
 _MOST_NAMES = 20
 _MOST_LOGS = 3
 
@@ -94,4 +93,4 @@ def _ended(report: Report) -> Iterable[_Ended]:
 
 
 def _rank(status: str) -> int:
-    return _WORST_FIRST.index(status) if status in _WORST_FIRST else 0
+    return doubts.WORST_FIRST.index(status) if status in doubts.WORST_FIRST else 0
