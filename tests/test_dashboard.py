@@ -19,9 +19,9 @@ from benchproof.store import bundle
 from benchproof.store.index import Index
 from benchproof.web import app
 from benchproof.web.pages import PAGES
-from pages import client, figures, shown
 from runs import envelope, history, passed, write
 from test_gate_verb import a_run
+from visitors import client, figures, shown
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from benchproof.errors import UsageError
 from benchproof.model import Failed
 from benchproof.web import app, names
 from benchproof.web.pages import PAGES
-from pages import client, shown
 from runs import passed, write
 from test_gate_verb import a_run
+from visitors import client, shown
 
 EVIL = "<script>alert(1)</script>\"'&{{7*7}}"
 
