@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from benchproof.benchmarks.python.reading import Order
+from benchproof.errors import UsageError
 from benchproof.pytest_plugin import PROPERTY, timing
 from benchproof.pytest_plugin.calls import MISSING, Asked, Called, Oracle, unsupported
 
@@ -42,6 +43,7 @@ class Asking:
         `check(answer)` has to be True, `expect` has to equal the answer; without either the figure is unverified.
         `setup()` comes before each call and is not timed; what it returns, unless None, is the call's first argument.
         """
+        __tracebackhide__ = True  # what is wrong is the test's, and is said in a line
         if label in self._labels:
             pytest.fail(f"benchproof: this test asks for '{label or 'a call'}' twice: give each call a label=")
         self._labels.add(label)
@@ -64,13 +66,18 @@ class Asking:
 
     def benchmark(self, question: str, *, target: str = "host", **parameters: Any) -> dict[str, str]:
         """A benchmark on a target, as a plan asks it; returns the evidence."""
+        __tracebackhide__ = True
         return self.target(target).benchmark(question, **parameters)
 
     def _drive(self, target: str, settings: dict[str, Any], item: dict[str, Any]) -> dict[str, str]:
         """Once and judged now; measured later, unless this process exists to measure something else."""
+        __tracebackhide__ = True
         from benchproof.pytest_plugin import room  # noqa: PLC0415 - it is much, and no call needs it
 
-        read = room.plan_of(target, settings, item, where=self._item.nodeid)
+        try:
+            read = room.plan_of(target, settings, item, where=self._item.nodeid)
+        except UsageError as error:  # names the test, and what it should have asked
+            raise pytest.fail.Exception(f"benchproof: {error}", pytrace=False) from None
         if self._order is None:
             self._record(target, settings, item)
         return room.asked_once(self._item.config, read)
@@ -101,4 +108,5 @@ class Driven:
 
     def benchmark(self, question: str, **parameters: Any) -> dict[str, str]:
         """As a plan asks it; returns the evidence. Fails, skips or gives no answer by the outcome."""
+        __tracebackhide__ = True
         return self._asking._drive(self._name, self._settings, {"name": question} | parameters)  # noqa: SLF001 - one file
