@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -210,6 +211,14 @@ def test_a_build_that_fails_or_hangs_says_so_in_its_own_words(tmp_path, host_pro
         build(
             words, tmp_path, supervisor=host_probe.path, timeout_s=0.2 if "sleep" in words else 60, log=tmp_path / "x"
         )
+
+
+def test_what_a_build_leaves_among_temporary_files_goes_with_it(tmp_path, host_probe, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(BuildFailed):
+        build("mktemp; mktemp; exit 1", tmp_path, supervisor=host_probe.path, timeout_s=60, log=tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert f"{tmp_path}/benchproof-build-" in (tmp_path / "x").read_text()
 
 
 # ---- two sides ----

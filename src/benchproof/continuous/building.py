@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from benchproof.errors import BenchproofError, UsageError
@@ -29,10 +30,17 @@ def timeout_of(text: str) -> float:
 def build(command: str, folder: Path, *, supervisor: Path, timeout_s: float, log: Path) -> None:
     """Run it to its end; what it printed is in `log`. Raises BuildFailed with its last words.
 
-    It sees the environment of its user and, in BENCHPROOF_CHECKOUT, the folder.
+    It sees the environment of its user and, in BENCHPROOF_CHECKOUT, the folder; its TMPDIR goes with it.
     """
-    environment = dict(os.environ) | {"BENCHPROOF_CHECKOUT": str(folder)}
-    with Supervised(["sh", "-ec", command], supervisor=supervisor, cwd=folder, environment=environment) as program:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchproof-build-") as scratch,  # a compiler that is killed leaves files
+        Supervised(
+            ["sh", "-ec", command],
+            supervisor=supervisor,
+            cwd=folder,
+            environment=dict(os.environ) | {"BENCHPROOF_CHECKOUT": str(folder), "TMPDIR": scratch},
+        ) as program,
+    ):
         outputs = [Tail(program.stdout), Tail(program.stderr)]
         status = program.wait(timeout_s)
         program.stop()
