@@ -255,19 +255,19 @@ def _refuse_missing_envelopes(path: Path, found: _Envelopes) -> None:
 
 def read_lines(path: Path) -> Iterator[tuple[Result, bool]]:
     """Each whole line as a result, and whether its hash fits. Raises StoreError at a line that is no result."""
-    chain = ""
+    chain, where = "", f"{path.parent.name}/{path.name}"
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(_LINE_LIMIT_BYTES), b""), start=1):
             if not line.endswith(b"\n"):
                 return  # torn: the invocation that was in flight
             match = _CHAIN.search(line[:-1])
             if match is None:
-                raise StoreError(f"{path.name}, line {number}: expected a result with its chain, found {line[:60]!r}")
+                raise StoreError(f"{where}, line {number}: expected a result with its chain, found {line[:60]!r}")
             body = line[: match.start()] + b"}"
             try:
                 result = _RESULT.decode(body)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                raise StoreError(f"{path.name}, line {number}: {error}") from error
+                raise StoreError(f"{where}, line {number}: {error}") from error
             fits = _link(chain, body) == match[1].decode()
             chain = match[1].decode()
             yield result, fits
