@@ -115,7 +115,7 @@ def test_size_and_folder_go_to_the_disk_and_to_nothing_else():
     given = {"size": "8 MiB", "folder": "/root"}
     suites, count = with_parameters({"chosen": {"benchmarks": ["guest", "memory.memcpy"]}}, given, "disk.")
     items = suites["chosen"]["benchmarks"]
-    assert count == 4
+    assert count == 5
     changed = [each for each in items if isinstance(each, dict) and each.get("folder")]
     assert {each["name"].partition(".")[0] for each in changed} == {"disk"}
     assert "memory.memcpy" in items

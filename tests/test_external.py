@@ -157,7 +157,7 @@ def test_machines_see_them_marked():
 
 
 @pytest.mark.parametrize(
-    "form", [each for each in FORMATS.names() if each not in {"terminal", "markdown", "csv", "json"}]
+    "form", [each for each in FORMATS.names() if each not in {"terminal", "markdown", "html", "csv", "json"}]
 )
 def test_no_format_for_decisions_has_them(form):
     assert FORMATS.load(form)(with_published()) == FORMATS.load(form)(report())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -30,8 +31,9 @@ def run(*words: str, cwd: Path | None = None) -> bytes:
     """What a tool prints, its complaints too. Skips where it is not installed."""
     if shutil.which(words[0]) is None:
         pytest.skip(f"{words[0]} is not installed: apt-get install {PACKAGES.get(words[0], words[0])}")
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
-        words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
+        words, env=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
     ).stdout
 
 
