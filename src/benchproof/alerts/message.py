@@ -40,7 +40,17 @@ def of(name: str, news: Sequence[News], now: datetime) -> Message:
     lines = [_line(each) for each in news[:MOST_LINES]]
     if len(news) > MOST_LINES:
         lines.append(f"and {len(news) - MOST_LINES} more: benchproof alert --dry-run lists all that is open")
-    document = {
+    return Message(title, "\n".join(lines), _document(name, title, news, now))
+
+
+def test(name: str, channel: str, now: datetime) -> Message:
+    """To see whether a channel works."""
+    title, text = plain(f"{name}: test"), plain(f"a test of channel '{channel}'; nothing is wrong")
+    return Message(title, text, _document(name, title, (), now))
+
+
+def _document(name: str, title: str, news: Sequence[News], now: datetime) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "benchproof": __version__,
         "name": name,
@@ -49,22 +59,6 @@ def of(name: str, news: Sequence[News], now: datetime) -> Message:
         "events": [_event(each) for each in news[:MOST_EVENTS]],
         "left_out": max(0, len(news) - MOST_EVENTS),
     }
-    return Message(title, "\n".join(lines), document)
-
-
-def test(name: str, channel: str, now: datetime) -> Message:
-    """To see whether a channel works."""
-    title, text = plain(f"{name}: test"), plain(f"a test of channel '{channel}'; nothing is wrong")
-    document = {
-        "format": FORMAT,
-        "benchproof": __version__,
-        "name": name,
-        "sent_at": now.isoformat(timespec="seconds"),
-        "title": title,
-        "events": [],
-        "left_out": 0,
-    }
-    return Message(title, text, document)
 
 
 def plain(text: str) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from benchproof.analysis.calibrate import FORMAT, Calibrated, Calibration, Floor, Study, floor_for
 from benchproof.errors import StoreError
 from benchproof.model import Envelope
+from benchproof.store import files
 
 STALE = timedelta(days=30)
 _SECTIONS = ("host", "machine", "probe", "authority")
@@ -27,13 +28,8 @@ _FOLDER = "calibrations"
 def write(home: Path, calibration: Calibration) -> Path:
     """Keep it; returns where. Raises StoreError."""
     path = home / _FOLDER / f"{calibration.run_id}.json"
-    draft = path.with_suffix(".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n")
-        draft.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write to '{path}': {error.strerror}; name another folder with --home") from error
+    content = msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n"
+    files.replace(path, content, remedy="name another folder with --home")
     return path
 
 
