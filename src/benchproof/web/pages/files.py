@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -30,7 +31,7 @@ def page(site: Site, request: Request) -> Response:
             beneath.folder(known.path, parts[:-1]) as folder,
             beneath.regular(parts[-1], within=folder) as (file, found),
         ):
-            kept = os.dup(file)
+            kept = os.fdopen(os.dup(file), "rb", buffering=0)  # closes itself where nobody stays to read it
     except (UsageError, OSError, IndexError) as error:
         raise Missing(f"run '{known.run_id}' has no such file") from error
     kind = _SHOWN.get(inside.suffix)
@@ -40,11 +41,9 @@ def page(site: Site, request: Request) -> Response:
     return StreamingResponse(_read(kept, found.st_size), media_type=kind or "application/octet-stream", headers=headers)
 
 
-def _read(file: int, size_bytes: int) -> Iterator[bytes]:
+def _read(file: IO[bytes], size_bytes: int) -> Iterator[bytes]:
     """So many bytes: a file that grows meanwhile is told of as it was."""
-    try:
-        while size_bytes and (chunk := os.read(file, min(_CHUNK_BYTES, size_bytes))):
+    with file:
+        while size_bytes and (chunk := file.read(min(_CHUNK_BYTES, size_bytes))):
             size_bytes -= len(chunk)
             yield chunk
-    finally:
-        os.close(file)
