@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import html
 import json
 import os
 import re
 import shutil
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from benchproof.errors import StoreError
@@ -18,7 +21,7 @@ from benchproof.model import Failed, Unsupported
 from benchproof.store import bundle
 from benchproof.store.index import Index
 from benchproof.web import app
-from benchproof.web.pages import PAGES
+from benchproof.web.pages import PAGES, files
 from runs import envelope, history, passed, write
 from test_gate_verb import a_run
 from visitors import client, figures, shown
@@ -74,6 +77,33 @@ def test_a_run_that_ends_while_the_server_runs_is_on_the_next_page(home, monkeyp
     until_s = time.monotonic() + 20
     while "20260101T000000Z" not in browser.get("/").text:
         assert time.monotonic() < until_s
+
+
+def test_a_trend_is_judged_anew_where_the_newest_run_is_another_one_in_its_place(home):
+    for number, value in enumerate((80.0, 81.0, 82.0)):
+        path = write(home, number, passed(value))
+    site = app.create(home, index=None).state.site
+
+    def newest():
+        (found,) = site.judged()
+        return found.newest.points[-1].value
+
+    assert newest() == 82
+    shutil.rmtree(path)
+    write(home, 2, passed(160.0))
+    site.refresh()
+    assert newest() == 160
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_file_of_which_nobody_stays_to_read_the_beginning_is_closed(home):
+    path = write(home, 0, passed(1.0))
+    site = app.create(home, index=None).state.site
+    asked = Request({"type": "http", "path_params": {"run": path.name, "path": bundle.RESULTS}})
+    files.page(site, asked)
+    gc.collect()
+    descriptors = Path("/proc/self/fd").iterdir()
+    assert [each for each in descriptors if each.exists() and each.samefile(path / bundle.RESULTS)] == []
 
 
 def test_an_index_that_cannot_be_brought_up_to_date_is_said_on_every_page_until_it_can(home, monkeypatch):

@@ -121,8 +121,11 @@ class Site:
 
     def _update(self, say: Callable[[str], None] = _silent) -> None:
         try:
-            found = self._index.update(say).problems
-            self.problems = tuple(each.replace(f"{self.home}/runs/", "") for each in found)  # our disk is our affair
+            found = self._index.update(say)
+            self._changes += bool(found.added or found.removed)
+            self.problems = tuple(
+                each.replace(f"{self.home}/runs/", "") for each in found.problems
+            )  # our disk is our affair
             self._stale = ""
         finally:
             self._looked_s = time.monotonic()
