@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from benchproof.errors import StoreError
 from benchproof.model import Failed, Unsupported
-from benchproof.store import bundle
+from benchproof.store import bundle, listings
 from benchproof.store.index import Index
 from benchproof.web import app
 from benchproof.web.pages import PAGES, files
@@ -104,6 +104,20 @@ def test_a_file_of_which_nobody_stays_to_read_the_beginning_is_closed(home):
     gc.collect()
     descriptors = Path("/proc/self/fd").iterdir()
     assert [each for each in descriptors if each.exists() and each.samefile(path / bundle.RESULTS)] == []
+
+
+def test_a_run_that_goes_while_its_trend_is_shown_is_left_out_of_the_page(home, monkeypatch):
+    gone, stays, _ = [write(home, number, passed(80.0 + number)).name for number in range(3)]
+    known = listings.times
+
+    def told(index, run_ids):
+        return {name: at for name, at in known(index, run_ids).items() if name != gone}
+
+    monkeypatch.setattr(listings, "times", told)
+    names = {"target": "linux", "benchmark": "syscall.getpid", "metric": "syscall.getpid.latency"}
+    page = client(home).get("/trend", params=names)
+    assert f'"/runs/{stays}"' in page.text
+    assert f'"/runs/{gone}"' not in page.text
 
 
 def test_an_index_that_cannot_be_brought_up_to_date_is_said_on_every_page_until_it_can(home, monkeypatch):

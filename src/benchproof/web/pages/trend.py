@@ -63,7 +63,8 @@ def _through(found: Trend, times: Mapping[str, str], start: str, end: str) -> Tr
 
 
 def _part(stretch: Stretch, times: Mapping[str, str], start: str, end: str) -> Stretch:
-    inside = [listings.within(times[point.run], start, end) for point in stretch.points]
+    # a run that is gone since its trend was judged is in no window
+    inside = [listings.within(times.get(point.run, ""), start, end) for point in stretch.points]
     if all(inside):
         return stretch
     first = inside.index(True) if any(inside) else 0
