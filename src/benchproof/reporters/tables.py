@@ -6,6 +6,7 @@ context, is a matrix of targets. Nothing is in two tables, and time and instruct
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -155,7 +156,7 @@ def _home(report: Report, row: Row, target: str) -> Row:
     asked = (row.benchmark, row.parameters, row.metric)
     return next(
         each
-        for each in (row, *report.rows)
+        for each in itertools.chain((row,), report.rows)
         if target in each.cells and (each.benchmark, each.parameters, each.metric) == asked
     )
 
