@@ -358,6 +358,14 @@ def test_the_list_of_trends_is_in_order_and_tells_cases_apart_by_the_parameters_
     assert "budget" not in shown(page)
 
 
+def test_the_list_of_trends_of_a_branch_counts_those_of_the_branch(home):
+    write(home, 0, passed(1.0))
+    write(home, 1, passed(1.0, metric="a.latency"), benchmark="a", labels={"branch": "other"})
+    browser = client(home)
+    assert "1 metric" in shown(browser.get("/trends?branch=other"))
+    assert "0 metrics" in shown(browser.get("/trends?branch=none"))
+
+
 def test_a_window_shows_a_part_and_changes_no_verdict(home):
     history(home, (100, 30), (150, 10))
     page = client(home).get(f"{TREND}&from=2026-01-28&to=2026-02-02")

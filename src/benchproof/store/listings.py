@@ -11,7 +11,7 @@ import sqlalchemy as sql
 
 from benchproof.errors import UsageError
 from benchproof.model import Frozen
-from benchproof.store.database import ANSWERS, CASES, RUNS, SERIES, chunks
+from benchproof.store.database import ANSWERS, CASES, POINTS, RUNS, SERIES, chunks
 from benchproof.store.index import Index, Known
 
 STATES = ("complete", "running")
@@ -137,12 +137,21 @@ def _holds(column: sql.Column[Any], text: str) -> sql.ColumnElement[bool]:
     return column.icontains(text, autoescape=True, escape=_ESCAPE)
 
 
-def series(index: Index, text: str, *, skip: int, most: int) -> tuple[list[tuple[str, str, str]], int]:
-    """Target, benchmark and metric of those whose name holds the text, by name, and how many there are."""
+def series(
+    index: Index, text: str, *, branch: str = "", skip: int, most: int
+) -> tuple[list[tuple[str, str, str]], int]:
+    """Target, benchmark and metric of those whose name holds the text, by name, and how many there are.
+
+    `branch`: only of those that a complete run of that branch has.
+    """
     names = (SERIES.c.target, SERIES.c.benchmark, SERIES.c.metric)
     found = sql.select(*names).distinct()
     if text:
         found = found.where(sql.or_(*(_holds(column, text) for column in names)))
+    if branch:
+        runs = sql.select(RUNS.c.id).where(RUNS.c.branch == branch, RUNS.c.state == "complete")
+        of_it = sql.select(POINTS.c.run).where(POINTS.c.series == SERIES.c.id, POINTS.c.run.in_(runs))
+        found = found.where(of_it.exists())
     page = found.order_by(SERIES.c.benchmark, SERIES.c.metric, SERIES.c.target).offset(skip).limit(most)
     with index.reading() as connection:
         total = connection.execute(sql.select(sql.func.count()).select_from(found.subquery())).scalar_one()

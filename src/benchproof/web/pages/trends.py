@@ -21,7 +21,7 @@ _MOST = 25
 def page(site: Site, request: Request) -> Response:
     """One page of them, judged; of imported and complete runs."""
     text, branch, number = (asked.text(request, "q"), asked.text(request, "branch"), asked.number(request, "page"))
-    names, total = listings.series(site.index, text, skip=(number - 1) * _MOST, most=_MOST)
+    names, total = listings.series(site.index, text, branch=branch, skip=(number - 1) * _MOST, most=_MOST)
     some = site.judged(branch=branch, among=names) if names else ()
     told = {id(each): trends.parameters(each, some) for each in some}
     found = sorted(some, key=lambda each: (each.benchmark, each.metric, each.target, told[id(each)]))
