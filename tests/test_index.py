@@ -421,3 +421,10 @@ def test_only_what_was_asked_for_is_answered(home, url):
     assert figures(home, url, what="a.y") == {"a.y": [2.0]}
     assert figures(home, url, target="two") == {"b.x": [3.0]}
     assert figures(home, url, branch="topic") == {"b.x": [3.0]}
+
+
+def test_a_run_that_this_user_may_not_read_is_not_called_damaged(home, monkeypatch):
+    path = write(home, 0, passed(1.0))
+    monkeypatch.setattr(type(path), "read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "No", self)))
+    with pytest.raises(StoreError, match=r"manifest\.json' cannot be read: No"):
+        bundle.load(path)

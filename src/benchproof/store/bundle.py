@@ -209,6 +209,8 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
     if isinstance(error, FileNotFoundError):
         begun = f"'{path}' is no run, or one that was ended before its first invocation"
         return StoreError(f"{begun}: {error.filename} is missing")
+    if isinstance(error, OSError):
+        return StoreError(f"'{error.filename or path}' cannot be read: {error.strerror}; is it this user's to read?")
     return StoreError(f"'{path}' is damaged: {error}")
 
 

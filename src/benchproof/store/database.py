@@ -206,7 +206,8 @@ class Database:
             yield
         except DBAPIError as error:
             said = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
-            hint = "; `benchproof index rebuild` makes it anew" if any(each in said for each in _BROKEN) else ""
+            rebuild = any(each in said for each in _BROKEN)
+            hint = "; `benchproof index rebuild` makes it anew" if rebuild else "; --index names another"
             raise StoreError(f"the index '{self.name}' cannot be used: {said}{hint}") from error
 
     def prepare(self) -> None:
