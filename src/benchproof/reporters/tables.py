@@ -6,9 +6,8 @@ context, is a matrix of targets. Nothing is in two tables, and time and instruct
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import msgspec
@@ -156,7 +155,7 @@ def _home(report: Report, row: Row, target: str) -> Row:
     asked = (row.benchmark, row.parameters, row.metric)
     return next(
         each
-        for each in itertools.chain((row,), report.rows)
+        for each in chain((row,), report.rows)
         if target in each.cells and (each.benchmark, each.parameters, each.metric) == asked
     )
 
