@@ -238,6 +238,15 @@ def call(home, *words):
     return done.return_value, done.stdout
 
 
+def test_a_branch_that_no_run_is_of_is_said(tmp_path):
+    write(tmp_path, 0, passed(1.0))
+    done = CliRunner().invoke(
+        benchproof, ["metrics", "--branch", "mian", "--home", str(tmp_path)], standalone_mode=False
+    )
+    assert "no run is of branch 'mian'" in done.stderr
+    assert "benchproof_last_median{" not in done.stdout
+
+
 def test_the_textfile_is_replaced_whole_and_may_be_read_by_others(tmp_path):
     write(tmp_path, 0, passed(80))
     file = tmp_path / "collector" / "benchproof.prom"

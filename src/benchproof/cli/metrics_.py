@@ -56,6 +56,8 @@ def command(
             return _serve(opened, listen, branch)
         for problem in opened.update(say).problems:
             say(f"left out: {problem}")
+        if branch and not any(run.labels.get("branch") == branch for run in opened.runs()):
+            say(f"no run is of branch '{branch}': there are no figures; `benchproof list runs` shows what there is")
         _once(opened, branch=branch, textfile=textfile, otlp=otlp, as_json=as_json)
     return 0
 
