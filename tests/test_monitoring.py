@@ -266,7 +266,13 @@ def test_without_an_option_the_text_is_printed_and_json_says_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("--textfile", "f", "--otlp", "http://h"), ("--json", "--otlp", "http://h"), ("--listen", "nonsense")]
+    "words",
+    [
+        ("--textfile", "f", "--otlp", "http://h"),
+        ("--json", "--otlp", "http://h"),
+        ("--listen", "nonsense"),
+        ("--listen", "0.0.0.0:0"),
+    ],
 )
 def test_what_makes_no_sense_is_a_wrong_question(tmp_path, words):
     write(tmp_path, 0, passed(80))

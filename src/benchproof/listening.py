@@ -29,6 +29,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def refuse_reachable(host: str, *, public: bool) -> None:
+    """Raises UsageError for an address that others reach, where that was not said to be meant."""
+    if not (public or is_loopback(host)):
+        raise UsageError(f"--listen: '{host}' can be reached from elsewhere: say --public, or listen on 127.0.0.1")
+
+
 def url(host: str, port: int) -> str:
     """Where it is to be asked."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

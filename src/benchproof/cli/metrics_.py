@@ -26,6 +26,7 @@ Examples:
 @click.option("--branch", default="", help="Only runs with this label `branch`; of all branches by default.")
 @click.option("--textfile", type=click.Path(path_type=Path), help="Write this file whole, in place of printing.")
 @click.option("--listen", metavar="HOST:PORT", help="Serve /metrics until interrupted; there is no password.")
+@click.option("--public", is_flag=True, help="Listen where others reach it: whoever does reads every figure.")
 @click.option("--otlp", metavar="URL", help="Send them once to this OTLP collector (extra `telemetry`).")
 @index_option
 @home_option
@@ -35,6 +36,7 @@ def command(
     branch: str,
     textfile: Path | None,
     listen: str | None,
+    public: bool,
     otlp: str | None,
     index: str | None,
     home: Path,
@@ -45,12 +47,14 @@ def command(
     Figures that failed, are invalid or were imported never appear. Exit status 3 if a collector does not take them.
     Needs the extra `history`.
     """
-    from benchproof import history
+    from benchproof import history, listening
     from benchproof.errors import UsageError
 
     ways = [name for name, given in (("--textfile", textfile), ("--listen", listen), ("--otlp", otlp)) if given]
     if len(ways) > 1 or (ways and as_json):
         raise UsageError(f"expected one of --textfile, --listen, --otlp and --json, found {', '.join(ways)}")
+    if listen:
+        listening.refuse_reachable(listening.address(listen)[0], public=public)
     with history.opened(home, index) as opened:
         if listen:
             return _serve(opened, listen, branch)

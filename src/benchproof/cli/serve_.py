@@ -59,8 +59,7 @@ def command(
     from benchproof import listening
 
     host, port = listening.address(listen)
-    if not (public or listening.is_loopback(host)):
-        raise UsageError(f"--listen: '{host}' can be reached from elsewhere: say --public, or listen on 127.0.0.1")
+    listening.refuse_reachable(host, public=public)
     if not re.fullmatch(_PATH, base_path):
         raise UsageError(f"--base-path: expected a path such as /bench, found '{base_path}'")
     ready = listening.ready_file(ready_file)
