@@ -98,7 +98,10 @@ class Cpu(Asked, frozen=True):
         return Observation(measurements=tuple(self._measurements(used_ns, wall_ns, windows)), evidence=evidence)
 
     def _work(self, working: Crew, began_ns: int) -> int:
-        """All operations; by how much the last of them was asked for too late, in ns."""
+        """All operations; by how much the last of them was asked for too late, in ns. Raises LabInvalid.
+
+        A rate that is not reached is no fault of the service alone: whoever else uses this machine slows it down, too.
+        """
         late_ns = 0
         for number in range(self.samples):
             if self.rate:
@@ -106,6 +109,9 @@ class Cpu(Asked, frozen=True):
                 late_ns = max(0, time.monotonic_ns() - due_ns)
                 time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
             working.operate()
+        if self.rate and late_ns > self.samples / self.rate * 1e9 * _MOST_LATE:
+            said = f"the last began {late_ns / 1e9:.2f} s too late; a lower `rate`, or a machine with less to do"
+            raise LabInvalid(f"{self.rate:g} operations a second were not reached: {said}")
         return late_ns
 
     def _measurements(self, used_ns: int, wall_ns: int, windows: Sequence[_Window]) -> Iterator[Measurement]:
@@ -120,14 +126,7 @@ class Cpu(Asked, frozen=True):
         yield from work.verified(evidence, at_least=self.warmups + self.samples + self.sandboxes)
         yield from oracles.equals(evidence, "sandboxes", self.sandboxes)
         yield from died(evidence)
-        yield from self._in_time(evidence)
         yield from _plausible(evidence)
-
-    def _in_time(self, evidence: Evidence) -> Iterator[str]:
-        """The operations came at the rate that was asked for."""
-        late_s, whole_s = oracles.number(evidence, "latest_start_ns") / 1e9, self.samples / (self.rate or _FASTEST)
-        if self.rate and late_s > whole_s * _MOST_LATE:
-            yield f"{self.rate:g} operations a second were not reached: the last began {late_s:.2f} s too late"
 
 
 def _plausible(evidence: Evidence) -> Iterator[str]:
