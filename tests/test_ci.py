@@ -105,8 +105,9 @@ def test_a_rule_that_makes_no_sense_is_refused_when_the_plan_is_read(rerun, word
 
 def test_a_plan_with_rules_can_be_run_and_narrowed(tmp_path):
     document = {"targets": {"host": {}}, **RULES}
-    plan.parse(document, where="plan")
-    plan.parse(plan.only(document, targets=(), benchmarks=("syscall.getpid",)), where="plan")
+    whole = plan.parse(document, where="plan")
+    narrowed = plan.parse(plan.only(document, targets=(), benchmarks=("syscall.getpid",)), where="plan")
+    assert {case.name for case in narrowed.cases} == {"syscall.getpid"} < {case.name for case in whole.cases}
 
 
 # ---- commits ----
