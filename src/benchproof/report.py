@@ -23,7 +23,7 @@ from benchproof.analysis import (
 )
 from benchproof.analysis.gate import Gate, GateVerdict, Ratios
 from benchproof.analysis.invocations import Asked
-from benchproof.analysis.matrix import Column, Report
+from benchproof.analysis.matrix import Column, Report, Row
 from benchproof.analysis.versus import Half
 from benchproof.errors import UsageError
 from benchproof.model import Authority, Facet, Failed, Noise, Passed, Result, Unverified
@@ -72,19 +72,7 @@ def build(run: Run, *, upto: int | None = None) -> Report:
     columns = tuple(_column(run, plan, target) for target in plan.targets)
     cases = [(case.target, case.name, case.parameters, case.benchmark.definition.tier) for case in plan.cases]
     results = counted(run)
-    rows = tuple(
-        row
-        for exact in (False, True)  # never in one row
-        for row in matrix.rows(
-            [case for case in cases if (case[0] in plan.exact) == exact],
-            results,
-            [column for column in columns if column.exact == exact],
-            plan.run.design,
-            calibrate.floors(run.manifest.calibration, plan.references),
-            {case.name: case.benchmark.definition.mechanism for case in plan.cases},
-            lines,
-        )
-    )
+    rows = tuple(_rows(run, plan, columns, cases, results, lines))
     due = matrix.blocks_due(rows, columns, plan.run.design, plan.run.blocks)
     cells = [cell for row in rows for cell in row.cells.values()]
     found = Report(
@@ -123,6 +111,23 @@ def build(run: Run, *, upto: int | None = None) -> Report:
         hints=tuple(hints.of(seen, hints.rules())),
     )
     return msgspec.structs.replace(found, gates=judged(run, found, plan.gates, relative.within(found)))
+
+
+def _rows(
+    run: Run,
+    plan: Plan,
+    columns: Sequence[Column],
+    cases: Sequence[tuple[str, str, Mapping[str, object], int]],
+    results: Sequence[Result],
+    lines: Mapping[invocations.Attempt, int],
+) -> Iterator[Row]:
+    """Times first, then counts of instructions: never in one row."""
+    floors = calibrate.floors(run.manifest.calibration, plan.references)
+    mechanisms = {case.name: case.benchmark.definition.mechanism for case in plan.cases}
+    for exact in (False, True):
+        asked = [case for case in cases if (case[0] in plan.exact) == exact]
+        alike = [column for column in columns if column.exact == exact]
+        yield from matrix.rows(asked, results, alike, plan.run.design, floors, mechanisms, lines)
 
 
 def _seen(run: Run, plan: Plan, found: Report) -> Iterator[hints.Seen]:
