@@ -31,6 +31,7 @@ class ToolService:
         self._ready = folder / "ready"
         self.url = ""
         self.mcp = ""
+        self.mcp_sandbox = ""
         self.headers: dict[str, str] = {}
         self.stdio = (sys.executable, _SERVER, str(folder), "--stdio")
         self.pid: int | None = program.pid

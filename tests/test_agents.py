@@ -363,6 +363,9 @@ class Inside:
     def push(self, sandbox: str, parts: Sequence[str]) -> None:
         self.files["/".join(parts)] = self.root.joinpath(*parts).read_bytes()
 
+    def entries(self, sandbox: str, parts: Sequence[str]) -> list[dict[str, Any]]:
+        return [{"name": name} for name in sorted(self.files)]
+
     def get(self, sandbox: str, path: str) -> bytes:
         return self.files[path]
 
@@ -373,7 +376,7 @@ class Inside:
         raise NotSupported("no fork")
 
 
-def test_commands_and_single_files_do_not_fetch_a_whole_workspace_and_a_list_does(tmp_path):
+def test_only_a_look_at_more_than_one_folder_fetches_a_whole_workspace(tmp_path):
     host = Inside(tmp_path / "mirror")
     toolbox = Toolbox(host, tmp_path / "state")
     with contextlib.closing(toolbox):
@@ -383,7 +386,9 @@ def test_commands_and_single_files_do_not_fetch_a_whole_workspace_and_a_list_doe
         assert host.pulled == 0
         host.files["other"] = b"made by a command"
         listed = toolbox.call("list_directory", {}).document["entries"]
-        assert ([each["name"] for each in listed], host.pulled) == (["file", "other"], 1)
+        assert ([each["name"] for each in listed], host.pulled) == (["file", "other"], 0)
+        assert toolbox.call("snapshot_create", {"name": "one"}).error == ""
+        assert host.pulled == 1
 
 
 class Overtaken(Inside):
@@ -412,12 +417,12 @@ def test_a_file_that_is_being_sent_is_not_removed_by_who_fetches_the_folder(tmp_
     host = Overtaken(tmp_path / "mirror")
     toolbox = Toolbox(host, tmp_path / "state")
     with contextlib.closing(toolbox):
-        listed = []
-        host.look = lambda: listed.append(toolbox.call("list_directory", {}).document["entries"])
+        kept = []
+        host.look = lambda: kept.append(toolbox.call("snapshot_create", {"name": "one"}).document)
         assert toolbox.call("write_file", {"path": "file", "content": "word"}).error == ""
         host.threads[0].join()
         assert host.files == {"file": b"word"}
-        assert [each["name"] for each in listed[0]] == ["file"]
+        assert kept[0]["files"] == 1
 
 
 # ---- targets and bands ----

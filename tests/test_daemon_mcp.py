@@ -108,6 +108,7 @@ class Guest:
     """A sandbox of the daemon, over its HTTP interface."""
 
     probe = "/work/probe"
+    cat = ("/work/probe", "cat")
     clock = "target"
 
     def __init__(self, running, name):
@@ -145,6 +146,20 @@ def test_every_benchmark_of_snapshots_holds_on_the_daemon(name, caller, running)
     assert list(benchmark.verify(observation)) == []
     latency = observation.measurements[0]
     assert (latency.metric, latency.clock) == (f"{name}.latency", "host" if caller == "host" else "target")
+
+
+@pytest.mark.parametrize("name", ["agent.tool_call", "agent.throughput"])
+def test_each_invocation_of_an_agent_has_a_sandbox_of_its_own_and_leaves_none(name, running):
+    asked = "SELECT DISTINCT sandbox FROM mcp_calls WHERE tool_name = 'list_directory'"
+    state = str(running.folder / "state")
+    before = verb("calls", "--state", state, "--sql", asked).stdout.splitlines()
+    for _ in range(2):
+        benchmark = BENCHMARKS.load(name)(tool="list_directory", samples=2, warmups=1)
+        assert list(benchmark.verify(benchmark.run(Target(running)))) == []
+    found = set(verb("calls", "--state", state, "--sql", asked).stdout.splitlines()) - set(before)
+    assert len(found) == 2
+    assert "default" not in found
+    assert found.isdisjoint(running.names())
 
 
 def test_a_guest_that_does_not_reach_the_daemon_is_unsupported(running):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from benchproof import process
-from benchproof.errors import TargetFailed
+from benchproof.errors import TargetFailed, UsageError
 from benchproof.model import Completed
 from benchproof.sandboxd.mirror import Mirror
 
@@ -65,6 +65,32 @@ def test_what_is_pushed_is_in_the_guest_and_what_is_gone_is_removed(mirror, gues
     for path in ("new/er/file", "tool", "also"):
         mirror.push(path.split("/"))
     assert held(mirror.root) == held(guest)
+
+
+def test_the_list_of_a_folder_is_the_guests_and_fetches_nothing(mirror, guest):
+    os.mkfifo(guest / "deep" / "fifo")
+    (guest / "deep" / "er").mkdir()
+    assert mirror.entries(["deep"]) == [
+        {"name": "er", "kind": "folder", "size_bytes": (guest / "deep" / "er").stat().st_size},
+        {"name": "fifo", "kind": "other", "size_bytes": 0},
+        {"name": "file", "kind": "file", "size_bytes": 256},
+    ]
+    assert [each["name"] for each in mirror.entries([])] == ["deep", "link", "tool"]
+    assert held(mirror.root) == {}
+
+
+@pytest.mark.parametrize("parts", [["link"], ["way"], ["way", "deep"], ["tool"], ["none"], ["..", "guest"]])
+def test_what_is_no_folder_or_behind_a_link_is_refused_as_a_list(mirror, guest, parts):
+    (guest / "way").symlink_to(guest)
+    with pytest.raises(UsageError, match=r"Not a directory|No such file|Permission denied"):
+        mirror.entries(parts)
+
+
+@pytest.mark.parametrize("stream", [b"", b"F 644 1 4\nfile", b"E 0 1 0\n", b"F 644 1 9\nfileE 0 1 0\n", b"X\n"])
+def test_a_list_that_is_not_whole_fails(stream, tmp_path):
+    cut = Mirror(tmp_path, lambda words, stdin: Completed(exit_status=0, stdout=stream, stderr=b"", elapsed_ns=1), "/")
+    with pytest.raises(TargetFailed, match="cut off"):
+        cut.entries([])
 
 
 def test_a_push_through_a_link_of_the_guest_is_refused(mirror, guest, tmp_path):

@@ -225,7 +225,7 @@ def test_a_target_without_a_service_is_unsupported(target):
         small("snapshot.create").run(object())
     nameless = ServedRooms(target.service())
     nameless.start = contextlib.nullcontext
-    with pytest.raises(NotSupported, match="has no name"):
+    with pytest.raises(NotSupported, match="which sandbox is meant; `mcp_sandbox` in its description"):
         small("snapshot.create").run(nameless)
 
 

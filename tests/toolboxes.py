@@ -49,6 +49,9 @@ class Rooms:
     def push(self, sandbox: str, parts: Sequence[str]) -> None:
         raise AssertionError("no mirror")
 
+    def entries(self, sandbox: str, parts: Sequence[str]) -> list[dict[str, Any]]:
+        raise AssertionError("no mirror")
+
     def get(self, sandbox: str, path: str) -> bytes:
         raise AssertionError("no mirror")
 
@@ -66,6 +69,7 @@ class Served:
         self.url = url
         self.headers = headers
         self.mcp = f"{url}/mcp"
+        self.mcp_sandbox = "sandbox"
         token = f" --token-file {shlex.quote(token_file)}" if token_file else ""
         self.stdio = (sys.executable, "-m", "benchproof.sandboxd", "mcp", "--url", url, *shlex.split(token))
         self.pid = None

@@ -312,6 +312,7 @@ class Service(Protocol):
     url: str  # where its HTTP interface begins, without a slash at the end
     headers: Mapping[str, str]  # what every request carries: the token
     mcp: str  # URL of its MCP endpoint (streamable HTTP); empty: it has none
+    mcp_sandbox: str  # what its tools call the argument that names a sandbox; empty: they know one sandbox alone
     stdio: tuple[str, ...]  # a command that speaks MCP on its standard streams for this service; empty: there is none
     pid: int | None  # of the process that we started; None: it was there before us, and is not ours to end
 

@@ -1,10 +1,10 @@
 /* disk.*: a file of blocks is written and read, one after another or in random order.
 
    Data. Every page of 4 KiB begins with a stamp (seed, number of the page, generation, checksum of the rest), the rest is
-   random: a part of a pool of up to 16 MiB, which for each block begins elsewhere. So no two pages are equal, and nothing can
-   be compressed by what looks back less than the pool is long. A block is made just before it is written, in one buffer, as
-   who writes has his data at hand. What is read is compared with what must be there, every byte of it, between the timed
-   calls: they alone are on the clock, unless the kernel reads ahead meanwhile.
+   random: a page of a small pool, every 32 bytes of it changed by a key that no other page has. So no two pages share a run
+   of bytes, nothing can be compressed, and what must be there is at hand in the nearest cache. A block is made just before it
+   is written, in one buffer, as who writes has his data at hand. What is read is compared with what must be there, every byte
+   of it, between the timed calls: they alone are on the clock, unless the kernel reads ahead meanwhile.
 
    The time of a benchmark is that of its calls together; of a policy `end`, with one fsync behind them. Where requests are
    in a queue, it is the time until all are answered; each has a buffer of its own, which is compared afterwards. */
@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define POOL_PAGES 4096u         /* at most */
+#define POOL_PAGES 4u            /* they and a page that is compared are in the first cache together */
 #define FILL_BYTES (1u << 20)    /* how the file of a random benchmark is made */
 #define SPAN_BYTES (1u << 20)    /* of a file that is read again */
 #define MOST_BLOCK_BYTES (16u << 20)
@@ -37,6 +37,8 @@ enum { SYNC_NONE = 0, SYNC_END = 1, SYNC_EACH = 2 };
 enum { FILLED = 1, REWRITTEN = 2 }; /* generations */
 
 struct stamp { uint64_t seed, page, generation, check; };
+typedef uint64_t lanes __attribute__((vector_size(32))); /* as many bytes as a stamp */
+#define PAGE_LANES (PAGE / sizeof(lanes))
 
 static struct {
     char path[PATH_MAX];
@@ -45,12 +47,11 @@ static struct {
     int random, direct;
     const char *compared;
     uint64_t blocks, operations;   /* of the file; that are timed */
-    uint64_t pool_pages;           /* no more than the file has */
     uint64_t block_of[3];          /* bytes of a block of each generation */
-    unsigned char *pool, *span, *rewritten; /* the last: a bit a block */
+    unsigned char *span, *rewritten; /* the last: a bit a block */
     unsigned char *kept, *answered; /* of a queue: all that was read, and which requests have had their answer */
     uint64_t in_flight;            /* the most at once */
-    uint64_t *check_of_pool, *order, *latency_ns;
+    uint64_t *order, *latency_ns;
     uint64_t began_ns, elapsed_ns, sync_ns, bytes, verified, wrong, first_wrong;
     int64_t resident_start;
 } D;
@@ -65,64 +66,55 @@ static uint64_t mixed(uint64_t x)
     return x ^ x >> 31;
 }
 
-static uint64_t longest_block(void) { return D.block_of[FILLED] > S.block ? D.block_of[FILLED] : S.block; }
+static struct { lanes page[POOL_PAGES][PAGE_LANES]; uint64_t check[POOL_PAGES]; } pool;
 
 static void make_pool(void)
 {
-    uint64_t pages = D.pool_pages + longest_block() / PAGE, x = S.seed;
-    for (uint64_t page = 0; page < D.pool_pages; page++) {
-        uint64_t *words = (uint64_t *)(void *)(D.pool + page * PAGE), sum = 0;
-        for (size_t i = sizeof(struct stamp) / 8; i < PAGE / 8; i++) words[i] = mixed(x++), sum = (sum ^ words[i]) * 0x9E3779B97F4A7C15ull;
-        D.check_of_pool[page] = sum;
-    }
-    for (uint64_t page = D.pool_pages; page < pages; page++) { /* the tail repeats the head: a block may begin anywhere */
-        memcpy(D.pool + page * PAGE, D.pool + (page - D.pool_pages) * PAGE, PAGE);
-        D.check_of_pool[page] = D.check_of_pool[page - D.pool_pages];
-    }
+    uint64_t x = S.seed;
+    for (unsigned page = 0; page < POOL_PAGES; page++)
+        for (size_t i = 1; i < PAGE_LANES; i++)
+            for (int lane = 0; lane < 4; lane++) {
+                uint64_t word = pool.page[page][i][lane] = mixed(x++);
+                pool.check[page] = (pool.check[page] ^ word) * 0x9E3779B97F4A7C15ull;
+            }
 }
 
-/* Where in the pool the pages of the block lie that holds `page`. */
-static uint64_t pool_page(uint64_t page, int generation)
-{
-    uint64_t pages = D.block_of[generation] / PAGE, first = page / pages * pages;
-    return mixed(S.seed ^ first * 2 ^ (uint64_t)generation) % D.pool_pages + (page - first);
-}
+/* What a page must hold: its stamp, and of the pool's page each 32 bytes changed by the key. */
+struct content { struct stamp stamp; lanes key; const lanes *rest; };
 
-static struct stamp stamp_of(uint64_t page, int generation)
+static struct content content_of(uint64_t page, int generation)
 {
-    uint64_t sum = D.check_of_pool[pool_page(page, generation)];
-    return (struct stamp){ S.seed, page, (uint64_t)generation, mixed(S.seed ^ mixed(page) ^ (uint64_t)generation) ^ sum };
+    uint64_t own = mixed(S.seed ^ mixed(page) ^ (uint64_t)generation), which = own % POOL_PAGES;
+    return (struct content){ { S.seed, page, (uint64_t)generation, own ^ pool.check[which] },
+                             { mixed(own), mixed(own + 1), mixed(own + 2), mixed(own + 3) }, pool.page[which] };
 }
 
 /* The bytes of a block, in the one buffer. */
 static unsigned char *made(uint64_t block, int generation)
 {
     uint64_t pages = D.block_of[generation] / PAGE;
-    memcpy(D.span, D.pool + pool_page(block * pages, generation) * PAGE, D.block_of[generation]);
     for (uint64_t i = 0; i < pages; i++) {
-        struct stamp stamp = stamp_of(block * pages + i, generation);
-        memcpy(D.span + i * PAGE, &stamp, sizeof stamp);
+        struct content content = content_of(block * pages + i, generation);
+        memcpy(D.span + i * PAGE, &content.stamp, sizeof content.stamp);
+        for (size_t at = 1; at < PAGE_LANES; at++) {
+            lanes bytes = content.rest[at] ^ content.key;
+            memcpy(D.span + i * PAGE + at * sizeof bytes, &bytes, sizeof bytes);
+        }
     }
     return D.span;
 }
 
 /* By vectors: the memcmp of a small C library is a loop over bytes, and reading ahead goes on while we compare. */
-typedef uint64_t lanes __attribute__((vector_size(32)));
-static int equal(const unsigned char *one, const unsigned char *other, size_t size)
-{
-    lanes differs = { 0 }, a, b;
-    for (size_t at = 0; at < size; at += sizeof(lanes)) {
-        memcpy(&a, one + at, sizeof a), memcpy(&b, other + at, sizeof b);
-        differs |= a ^ b;
-    }
-    return !(differs[0] | differs[1] | differs[2] | differs[3]);
-}
-
 static void compare(const unsigned char *data, uint64_t page, int generation)
 {
-    struct stamp stamp = stamp_of(page, generation);
-    const unsigned char *rest = D.pool + pool_page(page, generation) * PAGE + sizeof stamp;
-    if (!memcmp(data, &stamp, sizeof stamp) && equal(data + sizeof stamp, rest, PAGE - sizeof stamp)) { D.verified++; return; }
+    struct content content = content_of(page, generation);
+    lanes differs = { 0 }, bytes;
+    for (size_t at = 1; at < PAGE_LANES; at++) {
+        memcpy(&bytes, data + at * sizeof bytes, sizeof bytes);
+        differs |= bytes ^ content.rest[at] ^ content.key;
+    }
+    int same = !(differs[0] | differs[1] | differs[2] | differs[3]) && !memcmp(data, &content.stamp, sizeof content.stamp);
+    if (same) { D.verified++; return; }
     if (!D.wrong++) D.first_wrong = page * PAGE;
 }
 
@@ -253,10 +245,8 @@ static void begin(int random)
     D.blocks = S.size / S.block, D.operations = S.fixed_iterations;
     D.block_of[FILLED] = random && S.size % FILL_BYTES == 0 ? FILL_BYTES : S.block;
     D.block_of[REWRITTEN] = S.block;
-    D.pool_pages = S.size / PAGE < POOL_PAGES ? S.size / PAGE : POOL_PAGES;
-    D.pool = memory(D.pool_pages * PAGE + longest_block());
-    D.check_of_pool = memory((D.pool_pages + longest_block() / PAGE) * 8);
-    D.span = memory(SPAN_BYTES > longest_block() ? SPAN_BYTES : longest_block());
+    uint64_t longest = D.block_of[FILLED] > S.block ? D.block_of[FILLED] : S.block;
+    D.span = memory(SPAN_BYTES > longest ? SPAN_BYTES : longest);
     D.order = memory(D.blocks * 8), D.latency_ns = memory(D.operations * 8);
     make_pool();
     choose_order();
@@ -293,9 +283,21 @@ static void random_write_prepare(void)
     fill();
 }
 
+/* Where the kernel reads ahead, it would go on while we compare. There all that is read is kept, and compared when the last
+   call has ended; where there is no room for it, comparing is on the clock. The room is made before the file is: what is
+   free when the reading begins is then what its pages have left. */
+static void keep_what_is_read(void)
+{
+    uint64_t bytes = D.operations * S.block;
+    int there_is_room = bytes <= memory_available() / 2;
+    if (there_is_room) D.kept = memory(bytes);
+    D.compared = there_is_room ? "after the timed calls" : "in the clock";
+}
+
 static void read_prepare(int random)
 {
     begin(random);
+    if (!D.random && !D.direct && !S.warm) keep_what_is_read();
     fill();
     if (S.warm) warm_up();
     posix_fadvise(D.fd, 0, 0, random ? POSIX_FADV_RANDOM : POSIX_FADV_SEQUENTIAL);
@@ -330,23 +332,22 @@ static void write_batch(uint64_t n)
     S.own_elapsed_ns = D.elapsed_ns += D.sync_ns;
 }
 
-/* Where the kernel reads ahead, it goes on while we compare: then comparing is on the clock, or it would be given away. */
 static void read_batch(uint64_t n)
 {
     uint64_t asked = PLANTED == SHORT_READ ? S.block / 2 : S.block, began = now_ns();
-    if (!D.random && !D.direct && !S.warm) D.compared = "in the clock";
     for (uint64_t i = 0; i < n; i++) {
+        unsigned char *data = D.kept ? D.kept + i * S.block : D.span;
         uint64_t block = D.order[i], start = now_ns();
         int skipped = PLANTED == SKIP_WORK && i == n / 2;
-        ssize_t got = skipped ? (ssize_t)S.block : pread(D.fd, D.span, asked, (off_t)(block * S.block));
+        ssize_t got = skipped ? (ssize_t)S.block : pread(D.fd, data, asked, (off_t)(block * S.block));
         D.latency_ns[i] = now_ns() - start;
         if (got < 0) broken("read");
-        D.span[PAGE / 2] ^= PLANTED == WRONG_ANSWER && i == n / 2;
+        data[PAGE / 2] ^= PLANTED == WRONG_ANSWER && i == n / 2;
         S.failures += (uint64_t)got != S.block;
         D.bytes += (uint64_t)got, D.elapsed_ns += D.latency_ns[i];
-        compare_pages(D.span, block * (S.block / PAGE), S.block / PAGE);
+        if (!D.kept) compare_pages(data, block * (S.block / PAGE), S.block / PAGE);
     }
-    if (D.compared) D.elapsed_ns = now_ns() - began;
+    if (D.compared && !D.kept) D.elapsed_ns = now_ns() - began;
     S.own_elapsed_ns = D.elapsed_ns;
 }
 
@@ -440,15 +441,17 @@ static void finish_common(int64_t resident_end)
     evidence("whole_ns", now_ns() - D.began_ns);
 }
 
-static void read_finish(void) { finish_common(resident_pages(D.look_fd, S.size)); }
+static void read_finish(void)
+{
+    for (uint64_t i = 0; D.kept && i < D.operations; i++)
+        compare_pages(D.kept + i * S.block, D.order[i] * (S.block / PAGE), S.block / PAGE);
+    finish_common(resident_pages(D.look_fd, S.size));
+}
 
 static void queued_read_finish(void)
 {
     uint64_t answered = 0;
-    for (uint64_t i = 0; i < D.operations; i++) {
-        compare_pages(D.kept + i * S.block, D.order[i] * (S.block / PAGE), S.block / PAGE);
-        answered += D.answered[i];
-    }
+    for (uint64_t i = 0; i < D.operations; i++) answered += D.answered[i];
     evidence("answered", answered);
     evidence("in_flight", D.in_flight);
     read_finish();

@@ -1,13 +1,17 @@
 /* `probe pack DIR` and `probe unpack DIR`: a folder as one stream, for a host that shares no folder with this system.
 
    An entry is a line `KIND MODE SIZE NAME_SIZE` and then name and content: F a plain file, L a symbolic link (its target),
-   D a name that is removed, E the end with the number of entries. No link is followed, on the way or at the end. */
+   D a name that is removed, E the end with the number of entries. No link is followed, on the way or at the end.
+
+   `probe entries DIR PATH`: what one folder below it holds, whatever else there is. The same lines without contents; there
+   the kinds are F, L, S a folder, O anything else. Exit status 66: there is no such folder, or a link on the way. */
 #define _GNU_SOURCE
 #include "probe.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +79,29 @@ int pack(const char *path)
     int folder = open(path, IN_FOLDER);
     if (folder < 0) die(path);
     pack_folder(folder, 0, 0);
+    printf("E 0 %zu 0\n", entries);
+    return fflush(stdout) ? 70 : 0;
+}
+
+int list_entries(const char *top, char *path)
+{
+    struct stat found;
+    int folder = open(top, IN_FOLDER);
+    for (char *part = strtok(path, "/"); part && folder >= 0; part = strtok(NULL, "/")) {
+        int deeper = strcmp(part, "..") ? openat(folder, part, IN_FOLDER) : (errno = EACCES, -1);
+        close(folder);
+        folder = deeper;
+    }
+    DIR *listing = folder < 0 ? NULL : fdopendir(folder);
+    if (!listing) return fprintf(stderr, "%s\n", strerror(errno == ELOOP ? ENOTDIR : errno)), 66;
+    for (struct dirent *each; (each = readdir(listing));) {
+        if (!strcmp(each->d_name, ".") || !strcmp(each->d_name, "..")) continue;
+        if (fstatat(folder, each->d_name, &found, AT_SYMLINK_NOFOLLOW)) continue;
+        char kind = S_ISREG(found.st_mode) ? 'F' : S_ISLNK(found.st_mode) ? 'L' : S_ISDIR(found.st_mode) ? 'S' : 'O';
+        printf("%c %o %ju %zu\n%s", kind, (unsigned)(found.st_mode & 0777), (uintmax_t)found.st_size, strlen(each->d_name), each->d_name);
+        entries++;
+    }
+    closedir(listing);
     printf("E 0 %zu 0\n", entries);
     return fflush(stdout) ? 70 : 0;
 }

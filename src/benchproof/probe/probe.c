@@ -16,6 +16,7 @@ static const char USAGE[] =
     "                              ask for one known body; --rate a second, whether answered or not: an open loop\n"
     "  probe mcp ADDRESS PORT PATH ['NAME: VALUE']...    send the lines of standard input, JSON-RPC, to a tool server\n"
     "  probe pack DIR | unpack DIR    a folder as one stream on standard output, and such a stream from standard input\n"
+    "  probe entries DIR PATH      what one folder below DIR holds: kind, mode, size and name of each\n"
     "  probe facts                 what this system says of itself, one JSON line\n"
     "  probe wait NS               return after NS nanoseconds of the clock that times everything else\n"
     "  probe list                  the names that `bench` knows\n"
@@ -493,6 +494,7 @@ int main(int argc, char **argv)
     if (!strcmp(command, "http") && http(argc - 2, argv + 2) == 0) return 0;
     if (!strcmp(command, "pack") && argc == 3) return pack(argv[2]);
     if (!strcmp(command, "unpack") && argc == 3) return unpack(argv[2]);
+    if (!strcmp(command, "entries") && argc == 4) return list_entries(argv[2], argv[3]);
     if (!strcmp(command, "mcp") && mcp(argc - 2, argv + 2) == 0) return 0;
     if (!strcmp(command, "smoke") && smoke(argc - 2, argv + 2) == 0) return 0;
     if (!strcmp(command, "facts")) return facts();

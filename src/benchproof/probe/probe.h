@@ -112,6 +112,7 @@ void evidence_count(const char *name, int64_t count); /* `unknown` for a negativ
 int http(int argc, char **argv); /* http.c; -1: the words make no sense */
 int pack(const char *path); /* pack.c */
 int unpack(const char *path);
+int list_entries(const char *top, char *path);
 int mcp(int argc, char **argv); /* mcp.c; the same */
 int smoke(int argc, char **argv); /* smoke.c; -1: the words make no sense */
 void say_labels(void); /* labels.c: more facts, in the form of those of `probe facts` */

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchproof.model import Completed
 from benchproof.sandboxd.limits import Refused
@@ -42,6 +43,10 @@ class Hosted:
     def pull(self, sandbox: str) -> None:
         """Make a mirror like what the sandbox has."""
         self._mirror(self._named(sandbox)).pull()
+
+    def entries(self, sandbox: str, parts: Sequence[str]) -> list[dict[str, Any]]:
+        """One folder of a sandbox that has a mirror."""
+        return self._mirror(self._named(sandbox)).entries(parts)
 
     def push(self, sandbox: str, parts: Sequence[str]) -> None:
         """One file of a mirror."""

@@ -1,7 +1,8 @@
 """A folder of the host that is kept like a folder inside of a guest, which shares none with its host.
 
-The guest's folder is what counts. Before it is looked at, it is fetched whole, as one stream that the probe makes; a
-file that a client writes is sent there at once. Names and links of the stream are a guest's word: they lead nowhere.
+The guest's folder is what counts. Before more than one folder of it is looked at, it is fetched whole, as one stream
+that the probe makes; a file that a client writes is sent there at once. Names and links of the stream are a guest's
+word: they lead nowhere.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchproof import beneath
 from benchproof.errors import TargetFailed, UsageError
 from benchproof.model import Completed
 
 _HEAD = re.compile(rb"([FLE]) ([0-7]{1,3}) (\d{1,9}) (\d{1,4})\n")
+_ENTRY = re.compile(rb"([FLSO]) [0-7]{1,3} (\d{1,19}) (\d{1,4})\n")
+_KINDS = {b"F": "file", b"S": "folder", b"L": "link", b"O": "other"}
+_NO_FOLDER = 66  # how the probe ends if there is none
 _SHOWN = 200
 Run = Callable[[Sequence[str], bytes], Completed]  # a command of the probe inside, and its standard input
 
@@ -46,6 +50,15 @@ class Mirror:
         for path, entry in wanted.items():
             self._put(path, entry)
 
+    def entries(self, parts: Sequence[str]) -> list[dict[str, Any]]:
+        """What one folder of the guest's holds, by name; nothing is fetched. Raises TargetFailed, UsageError."""
+        path = "/".join(parts)
+        done = self._run(["entries", self._inside, path], b"")
+        if done.exit_status == _NO_FOLDER:
+            raise UsageError(f"'{path}': {_said(done)}")
+        self._refuse_failed("list", done)
+        return sorted(_listed(done.stdout), key=lambda each: str(each["name"]))
+
     def push(self, parts: Sequence[str]) -> None:
         """Make one file of the guest's like ours; one that we have not is removed. Raises TargetFailed."""
         path = self.root.joinpath(*parts)
@@ -61,10 +74,12 @@ class Mirror:
 
     def _asked(self, words: Sequence[str], stdin: bytes) -> Completed:
         done = self._run(words, stdin)
-        if done.exit_status:
-            said = done.stderr.decode(errors="replace").strip()[:_SHOWN]
-            raise TargetFailed(f"the workspace inside cannot be {words[0]}ed: {said or done.exit_status}")
+        self._refuse_failed(words[0], done)
         return done
+
+    def _refuse_failed(self, what: str, done: Completed) -> None:
+        if done.exit_status:
+            raise TargetFailed(f"the workspace inside cannot be {what}ed: {_said(done) or done.exit_status}")
 
     def _put(self, path: str, entry: _Entry) -> None:
         """In place of what is there, if that is another content; a folder that became a file, and so on, too."""
@@ -113,6 +128,22 @@ def _entries(stream: bytes) -> Iterator[tuple[str, _Entry]]:
             continue  # a name that no client could ask for
         yield path, _Entry(kind, mode, stream[name_end:at])
     raise TargetFailed(f"the workspace inside: its content was cut off after {count} files")
+
+
+def _listed(stream: bytes) -> Iterator[dict[str, Any]]:
+    """Each entry of a folder. Raises TargetFailed where the stream is not whole."""
+    at = count = 0
+    while match := _ENTRY.match(stream, at):
+        at = match.end() + int(match[3])
+        count += 1
+        name = stream[match.end() : at].decode(errors="backslashreplace")
+        yield {"name": name, "kind": _KINDS[match[1]], "size_bytes": int(match[2])}
+    if stream[at:] != b"E 0 %d 0\n" % count:
+        raise TargetFailed(f"the folder inside: its list was cut off after {count} entries")
+
+
+def _said(done: Completed) -> str:
+    return done.stderr.decode(errors="replace").strip()[:_SHOWN]
 
 
 def _paths(root: Path) -> set[str]:

@@ -26,7 +26,7 @@ from benchproof.sandboxd.snapshots import Snapshots
 from benchproof.sandboxd.workspace import Limits, Place, Workspace
 
 _LONGEST_EXEC_S = 3600.0
-_LOOK = {"list_directory", "snapshot_create", "snapshot_changes", "snapshot_revert"}  # at more than one file
+_LOOK = {"snapshot_create", "snapshot_changes", "snapshot_revert"}  # at more than one file
 _WRITES = {"write_file", "snapshot_revert"}  # one file of it
 
 
@@ -44,6 +44,9 @@ class Host(Protocol):
 
     def push(self, sandbox: str, parts: Sequence[str]) -> None:
         """Make one file of the sandbox what it is in the mirror."""
+
+    def entries(self, sandbox: str, parts: Sequence[str]) -> list[dict[str, Any]]:
+        """List one folder by way of the sandbox itself."""
 
     def get(self, sandbox: str, path: str) -> bytes:
         """Read a file by way of the sandbox itself."""
@@ -164,6 +167,13 @@ class _Room:
         """From the folder, or where it is but a mirror by the sandbox itself."""
         workspace = self.workspace
         return self.host.get(self.name, path) if workspace.place.mirrored else workspace.read(path)
+
+    def entries(self, path: str) -> list[dict[str, Any]]:
+        """The same of a folder: a mirror of all would take the longer the more there is."""
+        workspace = self.workspace
+        if not workspace.place.mirrored:
+            return workspace.entries(path)
+        return workspace.refuse_many(path, self.host.entries(self.name, workspace.parts_of(path)))
 
 
 class Reply(NamedTuple):
@@ -315,7 +325,7 @@ def _write_file(room: _Room, asked: WriteFile) -> Document:
 
 
 def _list_directory(room: _Room, asked: ListDirectory) -> Document:
-    return {"path": asked.path, "entries": room.workspace.entries(asked.path)}
+    return {"path": asked.path, "entries": room.entries(asked.path)}
 
 
 def _create(room: _Room, asked: SnapshotCreate) -> Document:

@@ -82,11 +82,16 @@ class Workspace:
         with beneath.folder(self.root, parts) as within, os.scandir(within) as scan:
             found: list[dict[str, Any]] = []
             for entry in scan:
-                if len(found) >= self.limits.listed:
-                    raise UsageError(f"'{path}' has more than {self.limits.listed} entries, the most that are listed")
                 if not entry.name.startswith(beneath.DRAFT) and (parts or entry.name not in self.place.hidden):
                     found.append(_described(entry))
+                    self.refuse_many(path, found)
         return sorted(found, key=lambda each: str(each["name"]))
+
+    def refuse_many(self, path: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The entries of a folder. Raises UsageError for more than are listed."""
+        if len(found) > self.limits.listed:
+            raise UsageError(f"'{path}' has more than {self.limits.listed} entries, the most that are listed")
+        return found
 
     def _file(self, path: str) -> tuple[str, ...]:
         parts = self.parts_of(path)

@@ -47,6 +47,7 @@ class Running:
         self.url = url
         self.headers: Mapping[str, str] = dict(headers)
         self.mcp = mcp
+        self.mcp_sandbox = description.mcp_sandbox
         self.stdio: tuple[str, ...] = ()
         self._token_words = ("--token-file", token_file) if token_file and _OURS in description.stdio[:1] else ()
         self.pid: int | None = None

@@ -100,7 +100,8 @@ class Description(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True)
     `workspace`: a folder inside for files, where no answer names one. `shell`: commands may be a shell's, so that input
     can be piped in. `grace`: how much later than a command's time its answer may come. `token`: a header line with
     `{token}`. `error`: where an answer holds what went wrong, also one with a status that is right. `absent`: statuses
-    that say that there is no such sandbox.
+    that say that there is no such sandbox. `mcp`: the path of its MCP endpoint; `mcp_sandbox`: what its tools call the
+    argument that names a sandbox, so that each invocation can have one of its own; `stdio`, `start`: words of commands.
     """
 
     title: str = ""
@@ -114,6 +115,7 @@ class Description(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True)
     error: str = "/error"
     absent: tuple[int, ...] = (404, 410)
     mcp: str = ""
+    mcp_sandbox: str = ""
     stdio: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
 

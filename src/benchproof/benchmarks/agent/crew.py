@@ -96,8 +96,8 @@ def crew(target: Target, command: Sequence[str], *, timeout_s: float) -> Iterato
         agent, able = None, TOOLS
         if service is not None and service.mcp:
             session = alive.enter_context(mcp_client.session(service, timeout_s=timeout_s))
-            copy = work.copying(target, command)
-            agent, able = Agent(session, copy), _able(Agent(session, copy))
+            place = alive.enter_context(work.fresh_place(target, command))
+            agent, able = Agent(session, place), _able(Agent(session, place))
         pid = service.pid if service else None
         yield Crew(target, alive, agent=agent, able=able, pid=pid, timeout_s=timeout_s)
 

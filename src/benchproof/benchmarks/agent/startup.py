@@ -14,7 +14,8 @@ import msgspec
 
 from benchproof.benchmarks.agent import work
 from benchproof.benchmarks.agent.asked import AUTHORITY, NONDETERMINISM, TIER, Asked
-from benchproof.benchmarks.agent.work import Agent
+from benchproof.benchmarks.agent.work import Agent, Place
+from benchproof.benchmarks.lifecycle.measured import served
 from benchproof.errors import NotSupported, TargetFailed
 from benchproof.model import Definition, Measurement, Observation, Served, Service, Target
 from benchproof.oracles import Evidence
@@ -73,12 +74,12 @@ class Startup(Asked, frozen=True):
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
         _preload()
-        served, copy = work.served(target), work.copying(target, self.command)
+        there, place = served(target), Place(work.copying(target, self.command))
         agents: list[Agent] = []
         starts, walls = [], []
         for _ in range(self.rounds):
             before_ns = time.monotonic_ns()
-            starts.append(self._start(served, copy, agents))
+            starts.append(self._start(there, place, agents))
             walls.append(starts[-1].answered - before_ns)
         evidence = work.evidence(*agents) | {
             "moments": " ".join(",".join(map(str, start)) for start in starts),
@@ -86,14 +87,14 @@ class Startup(Asked, frozen=True):
         }
         return Observation(measurements=tuple(self._measurements(starts)), evidence=evidence)
 
-    def _start(self, served: Served, copy: tuple[str, ...], agents: list[Agent]) -> _Start:
+    def _start(self, there: Served, place: Place, agents: list[Agent]) -> _Start:
         asked_ns = time.monotonic_ns()
-        with served.serve() as service:
+        with there.serve() as service:
             ready_ns = service.await_ready(timeout_s=float(self.timeout))
             pooled_ns = self._pooled(service) if self.pool else ready_ns
             with mcp_client.session(service, timeout_s=float(self.timeout)) as session:
                 opened_ns = time.monotonic_ns()
-                agents.append(Agent(session, copy))
+                agents.append(Agent(session, place))
                 agents[-1].use("exec")
                 answered_ns = time.monotonic_ns()
         return _Start(asked_ns, ready_ns, pooled_ns, opened_ns, answered_ns)

@@ -68,12 +68,13 @@ class Throughput(Asked, frozen=True):
 
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
-        service, copy = work.service_of(target), work.copying(target, self.command)
+        service = work.service_of(target)
         with ExitStack() as kept:
+            place = kept.enter_context(work.fresh_place(target, self.command))
             agents = []
             for _ in range(self.sessions):
                 opened = mcp_client.session(service, transport=self.transport, timeout_s=float(self.timeout))
-                agents.append(Agent(kept.enter_context(opened), copy))
+                agents.append(Agent(kept.enter_context(opened), place))
             for agent in agents:
                 for _ in range(self.warmups):
                     agent.use(self.tool)

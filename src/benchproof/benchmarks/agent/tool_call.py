@@ -12,7 +12,7 @@ import msgspec
 from benchproof import oracles
 from benchproof.benchmarks.agent import calls, work
 from benchproof.benchmarks.agent.asked import AUTHORITY, NONDETERMINISM, TIER, UNSUPPORTED, Asked
-from benchproof.benchmarks.agent.work import Agent, Took
+from benchproof.benchmarks.agent.work import Agent, Place, Took
 from benchproof.benchmarks.lifecycle.measured import timing
 from benchproof.model import Definition, Observation, Service, Target
 from benchproof.quantities import Size
@@ -60,13 +60,14 @@ class ToolCall(Asked, frozen=True):
 
     def run(self, target: Target) -> Observation:
         """One invocation. Raises InvocationError."""
-        service, copy = work.service_of(target), work.copying(target, self.command)
+        service = work.service_of(target)
         agents: list[Agent] = []
         with ExitStack() as kept:
+            place = kept.enter_context(work.fresh_place(target, self.command))
             if self.session == "reused":
-                agents.append(self._agent(service, copy, kept))
+                agents.append(self._agent(service, place, kept))
             began_ns = time.monotonic_ns()
-            samples = [self._sample(service, copy, agents) for _ in range(self.rounds)]
+            samples = [self._sample(service, place, agents) for _ in range(self.rounds)]
             wall_ns = time.monotonic_ns() - began_ns
         elapsed_ns, server_ns = [each.elapsed_ns for each in samples], [each.took.server_ns for each in samples]
         found = calls.measurements(
@@ -79,14 +80,14 @@ class ToolCall(Asked, frozen=True):
         evidence = work.evidence(*agents) | calls.evidence(elapsed_ns, server_ns) | timing(elapsed_ns, wall_ns=wall_ns)
         return Observation(measurements=tuple(found), evidence=evidence)
 
-    def _agent(self, service: Service, copy: tuple[str, ...], kept: ExitStack) -> Agent:
+    def _agent(self, service: Service, place: Place, kept: ExitStack) -> Agent:
         opened = mcp_client.session(service, transport=self.transport, timeout_s=float(self.timeout))
-        return Agent(kept.enter_context(opened), copy, size_bytes=int(self.size))
+        return Agent(kept.enter_context(opened), place, size_bytes=int(self.size))
 
-    def _sample(self, service: Service, copy: tuple[str, ...], agents: list[Agent]) -> _Sample:
+    def _sample(self, service: Service, place: Place, agents: list[Agent]) -> _Sample:
         with ExitStack() as own:
             if self.session == "new":
-                agents.append(self._agent(service, copy, own))
+                agents.append(self._agent(service, place, own))
             agent = agents[-1]
             opening_ns = agent.tools.opened_ns if self.session == "new" else 0
             took = agent.use(self.tool)

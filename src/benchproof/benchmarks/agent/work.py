@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 from benchproof import oracles
-from benchproof.errors import NotSupported
-from benchproof.model import Served, Service, Target
+from benchproof.benchmarks.lifecycle.measured import served
+from benchproof.model import Service, Target
 from benchproof.oracles import Evidence
 from benchproof.service.mcp_client import Answer, Session
 
@@ -38,12 +40,19 @@ class _Exchange(NamedTuple):
     ended: str
 
 
-class Agent:
-    """Calls tools in one session, and remembers each exchange. `copy`: the words of a command that copies its input."""
+class Place(NamedTuple):
+    """Where an agent works. `copy`: a command that copies its input; `arguments`: what names the sandbox to a tool."""
 
-    def __init__(self, tools: Session, copy: Sequence[str], *, size_bytes: int = 32) -> None:
+    copy: tuple[str, ...]
+    arguments: Mapping[str, str] = MappingProxyType({})
+
+
+class Agent:
+    """Calls tools in one session, and remembers each exchange."""
+
+    def __init__(self, tools: Session, place: Place, *, size_bytes: int = 32) -> None:
         self.tools = tools
-        self._copy = tuple(copy)
+        self._place = place
         self._size_bytes = size_bytes
         self._folder = f"agent-{secrets.token_hex(8)}"  # sessions share a workspace
         self.seen: list[_Exchange] = []
@@ -60,7 +69,7 @@ class Agent:
         return acts[tool](secrets.token_hex(self._size_bytes // 2))
 
     def _exec(self, word: str) -> Took:
-        took = self._call("exec", argv=list(self._copy), stdin=word)
+        took = self._call("exec", argv=list(self._place.copy), stdin=word)
         status = str(took.answer.document.get("exit_status", 0))
         return self._judged(took, word, _told(took.answer, "stdout"), ended=status)
 
@@ -86,6 +95,7 @@ class Agent:
         return self._judged(took, name, _names(took.answer))
 
     def _call(self, tool: str, **arguments: Any) -> Took:
+        arguments |= self._place.arguments
         answer = self.tools.call(tool, arguments)
         self.refusals += [f"{tool}: {answer.error}"] if answer.error else []
         stated = answer.document.get("elapsed_ns")
@@ -131,11 +141,19 @@ def service_of(target: Target) -> Service:
     return served(target).service()
 
 
-def served(target: Target) -> Served:
-    """The target as one behind which there is a service. Raises NotSupported."""
-    if isinstance(target, Served):
-        return target
-    raise NotSupported("there is no sandbox service behind this target", missing='a target of kind = "service"')
+@contextmanager
+def fresh_place(target: Target, command: Sequence[str]) -> Iterator[Place]:
+    """A sandbox that was not there before, and is not afterwards: what one agent leaves must not slow down the next.
+
+    All agents of a service whose tools know one sandbox alone work in there. `command`: what the plan says, if at all.
+    """
+    service = service_of(target)
+    if not service.mcp_sandbox:
+        yield Place(copying(target, command))
+        return
+    with target.start() as instance:
+        name = getattr(instance, "name", "")
+        yield Place(tuple(command or instance.cat), {service.mcp_sandbox: name})
 
 
 def copying(target: Target, command: Sequence[str]) -> tuple[str, ...]:

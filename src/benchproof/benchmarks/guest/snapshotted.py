@@ -15,15 +15,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, cast
+from typing import Any, Literal, Self
 
 import msgspec
 
 from benchproof import oracles
 from benchproof.benchmarks.guest.within import Within
-from benchproof.benchmarks.lifecycle.measured import Measured, timing
+from benchproof.benchmarks.lifecycle.measured import Measured, served, timing
 from benchproof.errors import NotSupported, TargetFailed
-from benchproof.model import Authority, Clock, Instance, Measurement, Observation, Served, Target
+from benchproof.model import Authority, Clock, Instance, Measurement, Observation, Target
 from benchproof.oracles import Evidence
 from benchproof.quantities import Size
 from benchproof.service import mcp_client
@@ -81,11 +81,11 @@ class Snapshotted(Measured, frozen=True):
                 "the service asks for a token, with which a sandbox could do what it likes to all others",
                 missing='caller = "host", or a service on the loopback without a token',
             )
-        with opened(target, timeout_s=float(self.timeout)) as (tools, instance):
+        with opened(target, timeout_s=float(self.timeout)) as (tools, instance, which):
             timed: Tools = tools
             if self.caller == "guest":
                 timed = Within(instance, served(target).service(), gateway=self.gateway, timeout_s=float(self.timeout))
-            room = Room(tools, instance.name, timed=timed, seed=secrets.randbits(64))
+            room = Room(tools, which, timed=timed, seed=secrets.randbits(64))
             room.fill(self.files, int(self.size))
             self.prepare(room)
             began_ns = time.monotonic_ns()
@@ -125,10 +125,10 @@ Contents = Mapping[str, bytes]
 class Room:
     """A workspace that is kept twice: by the service, and here."""
 
-    def __init__(self, tools: Tools, sandbox: str, *, seed: int, timed: Tools | None = None) -> None:
+    def __init__(self, tools: Tools, which: Mapping[str, str], *, seed: int, timed: Tools | None = None) -> None:
         self._tools = tools
         self._timed = timed or tools
-        self._sandbox = sandbox
+        self._which = dict(which)  # the argument that names the sandbox
         self._random = random.Random(seed)
         self._number = 0
         self.contents: dict[str, bytes] = {}
@@ -146,14 +146,14 @@ class Room:
 
     def time(self, tool: str, **arguments: object) -> Answer:
         """The one call that is timed, by whoever is to make it. Raises TargetFailed where the tool refuses."""
-        found = self._timed.call(tool, {"sandbox": self._sandbox, **arguments})
+        found = self._timed.call(tool, self._which | arguments)
         if found.error:
             raise TargetFailed(f"mcp: call of '{tool}': {found.error}")
         return found
 
     def attempt(self, tool: str, **arguments: object) -> Answer:
         """One call, whatever it answers."""
-        return self._tools.call(tool, {"sandbox": self._sandbox, **arguments})
+        return self._tools.call(tool, self._which | arguments)
 
     def check(self, what: str, expected: object, found: object) -> None:
         """Enter what it must be and what it is; the oracle compares them."""
@@ -235,28 +235,23 @@ class Room:
         }
 
 
-class Named(Instance, Protocol):
-    """A sandbox of a service."""
-
-    name: str
-
-
-def served(target: Target) -> Served:
-    """The target as one with a service. Raises NotSupported."""
-    if isinstance(target, Served):
-        return target
-    raise NotSupported("there is no sandbox service behind this target", missing='a target of kind = "service"')
-
-
 @contextmanager
-def opened(target: Target, *, timeout_s: float) -> Iterator[tuple[Tools, Named]]:
-    """A session with the service behind the target, and a fresh sandbox of it. Raises NotSupported."""
+def opened(target: Target, *, timeout_s: float) -> Iterator[tuple[Tools, Instance, Mapping[str, str]]]:
+    """A session with the service behind the target, a fresh sandbox of it, and what names that to a tool.
+
+    Raises NotSupported.
+    """
     service = served(target).service()
     with ExitStack() as life:
         instance = life.enter_context(target.start())
-        if not getattr(instance, "name", ""):
-            raise NotSupported("a sandbox of this service has no name, so no tool can be told which one is meant")
-        yield life.enter_context(mcp_client.session(service, timeout_s=timeout_s)), cast("Named", instance)
+        name = getattr(instance, "name", "")
+        if not (name and service.mcp_sandbox):
+            raise NotSupported(
+                "no tool of this service can be told which sandbox is meant",
+                missing="`mcp_sandbox` in its description: what its tools call that argument",
+            )
+        session = life.enter_context(mcp_client.session(service, timeout_s=timeout_s))
+        yield session, instance, {service.mcp_sandbox: name}
 
 
 def differences(before: Contents, after: Contents) -> dict[str, list[str]]:

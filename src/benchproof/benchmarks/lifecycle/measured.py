@@ -9,7 +9,7 @@ import msgspec
 
 from benchproof import oracles
 from benchproof.errors import NotSupported
-from benchproof.model import Authority, Better, Definition, Forkable, Frozen, Measurement, Target, Unit
+from benchproof.model import Authority, Better, Definition, Forkable, Frozen, Measurement, Served, Target, Unit
 from benchproof.oracles import Evidence
 from benchproof.quantities import Duration
 
@@ -26,6 +26,13 @@ def forkable(target: Target) -> Forkable:
     raise NotSupported(
         "this target cannot be frozen and cloned", missing='a target that can be: kind = "qemu", "gvisor" or "service"'
     )
+
+
+def served(target: Target) -> Served:
+    """The target as one behind which there is a service. Raises NotSupported."""
+    if isinstance(target, Served):
+        return target
+    raise NotSupported("there is no sandbox service behind this target", missing='a target of kind = "service"')
 
 
 class Measured(Frozen, frozen=True, forbid_unknown_fields=True):
