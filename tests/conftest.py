@@ -59,6 +59,11 @@ def lab_in(folder: Path, path: Path) -> Lab:
     return laboratory.Room(scratch=folder, probe=path)
 
 
+def planted_probe(fault: str) -> probe.Probe:
+    """A probe with this fault; all but one of its objects are those of every other fault."""
+    return probe.build(laboratory.cache_folder(), defines=("PLANTED=planted", f"FAULT={fault}"))
+
+
 @functools.cache
 def why_unusable(kind: str) -> str:
     """Why this machine cannot start such a target at all, in its own words; empty if it can. Not a failure of ours."""

@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchproof import authority, envelope, laboratory, plan, probe, report
+from benchproof import authority, envelope, plan, report
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, UsageError
 from benchproof.model import Authority
 from benchproof.probe import read
 from benchproof.targets import KINDS
-from conftest import lab_in, why_unusable
+from conftest import lab_in, planted_probe, why_unusable
 
 GOOD = {
     "authority.capabilities": "0" * 16,
@@ -170,7 +170,7 @@ def test_a_sandbox_that_shares_the_network_says_so_beside_its_name(host_probe, t
 
 
 def test_a_target_that_is_to_be_confined_and_is_not_has_no_facts(tmp_path):
-    built = probe.build(laboratory.cache_folder(), defines=("PLANTED=WIDE_AUTHORITY",))
+    built = planted_probe("WIDE_AUTHORITY")
     with pytest.raises(LabInvalid, match="found no filter within"):
         described(built, tmp_path, seccomp="confined")
 

@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchproof import laboratory, probe, runner, suites
+from benchproof import runner, suites
 from benchproof.analysis.cells import LACKING
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import InvocationError, NotSupported
 from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
 from benchproof.quantities import Size
 from benchproof.targets import KINDS
-from conftest import lab_in, why_unusable
+from conftest import lab_in, planted_probe, why_unusable
 
 ROOTFS = ("rootfs.sequential_read", "rootfs.random_read")
 
@@ -90,7 +90,7 @@ def host(host_probe, tmp_path_factory) -> Target:
 
 
 def planted(fault: str, folder: Path) -> Target:
-    return on_host(probe.build(laboratory.cache_folder(), defines=(f"PLANTED={fault}",)).path, folder)
+    return on_host(planted_probe(fault).path, folder)
 
 
 # ---- rootfs ----

@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchproof import laboratory, probe, runner
+from benchproof import runner
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.errors import InvocationError
 from benchproof.model import Failed, Invalid, Outcome, Passed, Target, Unsupported
 from benchproof.quantities import Size
 from benchproof.targets import KINDS
-from conftest import lab_in, why_unusable
+from conftest import lab_in, planted_probe, why_unusable
 
 WRITES = ("disk.sequential_write", "disk.random_write")
 READS = ("disk.sequential_read", "disk.random_read", "disk.queued_read")
@@ -72,7 +72,7 @@ def host(host_probe, tmp_path_factory) -> Target:
 
 
 def planted(fault: str, folder: Path) -> Target:
-    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={fault}",))
+    built = planted_probe(fault)
     kind = KINDS.load("host")
     target: Target = kind(kind.Settings(), lab_in(folder, built.path))
     return target

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchproof import laboratory, probe, runner
+from benchproof import runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
 from benchproof.model import Completed, Failed, Invalid, Outcome, Passed, Target, Unsupported
@@ -18,7 +18,7 @@ from benchproof.quantities import Duration
 from benchproof.targets import KINDS
 from benchproof.targets.fake import Fake
 from benchproof.targets.observed import observe
-from conftest import completed, lab_in, transcript, why_unusable
+from conftest import completed, lab_in, planted_probe, transcript, why_unusable
 
 TIMED = SUITES["primitive"] + SUITES["translated"]  # by the probe
 
@@ -79,7 +79,7 @@ def test_the_tiny_size_passes_with_verified_samples(started, name):
 @pytest.fixture(scope="module", params=["SKIP_WORK", "WRONG_ANSWER"])
 def faulty(request, tmp_path_factory) -> Target:
     """The host, with a probe whose operations skip the work or give a wrong answer."""
-    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={request.param}",))
+    built = planted_probe(request.param)
     kind = KINDS.load("host")
     return kind(kind.Settings(), lab_in(tmp_path_factory.mktemp("faulty"), built.path))
 
@@ -92,7 +92,7 @@ def test_every_oracle_notices_skipped_work_and_wrong_answers(faulty, name):
 
 
 def planted(fault: str, folder: Any) -> Target:
-    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={fault}",))
+    built = planted_probe(fault)
     kind = KINDS.load("host")
     target: Target = kind(kind.Settings(), lab_in(folder, built.path))
     return target

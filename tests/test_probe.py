@@ -129,7 +129,7 @@ def test_the_same_source_and_compiler_are_built_once(host_probe):
 
 
 def test_another_define_is_another_probe(host_probe):
-    assert probe.build(laboratory.cache_folder(), defines=("PLANTED=1",)).path != host_probe.path
+    assert probe.build(laboratory.cache_folder(), defines=("ANOTHER=1",)).path != host_probe.path
 
 
 def test_no_compiler_is_unsupported_with_the_way_to_get_one(tmp_path, monkeypatch):

@@ -10,14 +10,14 @@ import zlib
 
 import pytest
 
-from benchproof import laboratory, probe, runner
+from benchproof import runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.smoke.smoked import Smoked, together
 from benchproof.errors import InvocationError, LabInvalid, NotSupported, StartFailed, TargetFailed
 from benchproof.model import Failed, Invalid, Observation, Outcome, Passed, Unsupported
 from benchproof.probe import smokes
 from benchproof.targets import KINDS
-from conftest import completed, lab_in, why_unusable
+from conftest import completed, lab_in, planted_probe, why_unusable
 
 WANTED = tuple(BENCHMARKS.load(name)() for name in SUITES["smoke"])
 PROBED = tuple(each for each in WANTED if isinstance(each, Smoked))
@@ -51,14 +51,14 @@ def test_a_good_target_passes_every_smoke_in_one_start(kind, host_probe, tmp_pat
 
 @pytest.mark.parametrize("fault", ["SKIP_WORK", "WRONG_ANSWER"])
 def test_every_smoke_notices_skipped_work_and_wrong_answers(fault, tmp_path):
-    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={fault}",))
+    built = planted_probe(fault)
     found = outcomes(target("host", tmp_path, built), PROBED)
     assert {name for name, each in found.items() if isinstance(each, Failed)} == set(NAMES)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has authority to be too wide")
 def test_a_probe_that_keeps_its_rights_fails_the_smoke_of_authority_alone(tmp_path):
-    built = probe.build(laboratory.cache_folder(), defines=("PLANTED=WIDE_AUTHORITY",))
+    built = planted_probe("WIDE_AUTHORITY")
     found = outcomes(target("host", tmp_path, built), PROBED)
     bad = {name: each for name, each in found.items() if not isinstance(each, Passed)}
     assert set(bad) == {"smoke.authority"}
@@ -201,7 +201,7 @@ def test_a_mount_by_who_may_not_is_unsupported_with_the_way(host_probe, tmp_path
 @pytest.mark.parametrize("fault", ["SKIP_WORK", "WRONG_ANSWER", "WIDE_AUTHORITY"])
 def test_a_mount_that_is_none_or_another_or_has_more_rights_is_noticed(fault, tmp_path):
     benchmark = BENCHMARKS.load("mount.tmpfs")(samples=2, warmups=1)
-    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={fault}",))
+    built = planted_probe(fault)
     try:
         found = runner.judge(benchmark, benchmark.run(target("host", tmp_path, built)))
     except InvocationError as error:

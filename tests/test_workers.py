@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchproof import laboratory, probe, runner
+from benchproof import runner
 from benchproof.benchmarks import BENCHMARKS, SUITES
 from benchproof.benchmarks.scaling import hash as hashing
 from benchproof.benchmarks.scaling import primes
@@ -23,7 +23,7 @@ from benchproof.model import Failed, Invalid, Outcome, Passed, Reported, Target,
 from benchproof.quantities import Size
 from benchproof.targets import KINDS
 from benchproof.targets.fake import Fake
-from conftest import completed, lab_in, transcript, why_unusable
+from conftest import completed, lab_in, planted_probe, transcript, why_unusable
 
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 16, 64)
 
@@ -94,14 +94,14 @@ FAULTS = {
 @pytest.mark.parametrize(("fault", "samples"), FAULTS)
 @pytest.mark.parametrize("name", SUITES["scaling"])
 def test_every_planted_fault_is_noticed(tmp_path, name, fault, samples):
-    built = probe.build(laboratory.cache_folder(), defines=(f"PLANTED={fault}",))
+    built = planted_probe(fault)
     found = outcome(tiny(name, 2, samples=samples), host(built.path, tmp_path))
     assert isinstance(found, Failed), found
     assert any(FAULTS[fault, samples] in violation for violation in found.violations), found.violations
 
 
 def test_a_thread_that_makes_a_system_call_is_noticed(tmp_path):
-    built = probe.build(laboratory.cache_folder(), defines=("PLANTED=BAD_WORKER",))
+    built = planted_probe("BAD_WORKER")
     found = outcome(tiny("scaling.primes", 2, workers="thread"), host(built.path, tmp_path))
     assert isinstance(found, Failed)
     assert any("system_calls: expected none" in violation for violation in found.violations)

@@ -1,4 +1,8 @@
-"""Builds the probe on first use with the machine's compiler; cached by the hash of source, command and compiler."""
+"""Builds the probe on first use with the machine's compiler; cached by the hash of source, command and compiler.
+
+So is each object, by the hash of its preprocessed source: a probe with another define, as one with a planted fault, or
+after a change of one file, is made of what is there and of what is really another.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from benchproof.errors import NotSupported
@@ -30,6 +36,7 @@ _SOURCES = (
     "disk.c",
     "rootfs.c",
     "startup.c",
+    "planted.c",
     "authority.c",
     "smoke.c",
     "http.h",
@@ -41,7 +48,8 @@ _SOURCES = (
     "exhaust.c",
     "agent.c",
 )
-_FLAGS = ("-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-pthread")
+_LINKER_ALONE = "-static"  # a clang that does not link complains of it
+_FLAGS = ("-std=c11", "-O2", _LINKER_ALONE, "-Wall", "-Wextra", "-Werror", "-pthread")
 _MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243}  # architecture -> e_machine of an ELF header
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}  # where Debian's word for it is another
 _TLS = ("mbedtls", "mbedx509", "mbedcrypto")  # in the order in which they are linked
@@ -141,9 +149,9 @@ def _build_with(compiler: list[str], flags: list[str], cache: Path, libraries: S
     version = _run([*compiler, "--version"]).stdout.decode(errors="replace")  # of `zig cc`, not of `zig`
     version = version.splitlines()[0] if version.strip() else "unknown"
     source_hash = hashlib.sha256(b"".join(sources.values())).hexdigest()
-    key = hashlib.sha256("\0".join([source_hash, version, *command, *linked]).encode()).hexdigest()
+    key = _hash(source_hash, version, *command, *linked)
     path = cache / "probes" / key / "probe"
-    binary_hash = _trusted(path) or _compile(command, sources, path, linked)
+    binary_hash = _trusted(path) or _make(command, version, sources, path, linked, cache / "objects")
     return Probe(
         path=path,
         facts={
@@ -164,18 +172,49 @@ def _trusted(path: Path) -> str:
         return ""
 
 
-def _compile(command: list[str], sources: dict[str, bytes], path: Path, linked: list[str]) -> str:
+def _make(
+    command: list[str], version: str, sources: dict[str, bytes], path: Path, linked: list[str], objects: Path
+) -> str:
     """Returns the hash of what was built."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent) as folder,
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as several,
+    ):
         for name, text in sources.items():
             (Path(folder) / name).write_bytes(text)
-        _run([*command, "-o", "probe", *(name for name in _SOURCES if name.endswith(".c")), *linked], cwd=folder)
-        built = hashlib.sha256((Path(folder) / "probe").read_bytes()).hexdigest()
-        (Path(folder) / "sha256").write_text(built)
-        for name in ("probe", "sha256"):  # two builds at once both end with whole files
-            (Path(folder) / name).rename(path.with_name(name))
-    return built
+        names = [name for name in _SOURCES if name.endswith(".c")]
+        compiled = list(several.map(partial(_object, command, version, folder, objects), names))
+        _run([*command, "-o", "probe", *map(str, compiled), *linked], cwd=folder)
+        return _keep(Path(folder) / "probe", path)
+
+
+def _object(command: list[str], version: str, folder: str, objects: Path, name: str) -> Path:
+    """One source, compiled; by an earlier build, if the compiler saw the same text. Defines did their work before."""
+    command = [word for word in command if word != _LINKER_ALONE]
+    text = _run([*command, "-E", name], cwd=folder).stdout
+    words = [word for word in command if not word.startswith("-D")]
+    path = objects / _hash(version, *words, hashlib.sha256(text).hexdigest()) / "object.o"
+    if not _trusted(path):
+        compiled = f"{name}.o"
+        _run([*command, "-c", "-o", compiled, name], cwd=folder)
+        _keep(Path(folder) / compiled, path)
+    return path
+
+
+def _keep(built: Path, path: Path) -> str:
+    """Move it to its place in the cache, and beside it its hash, which is returned."""
+    found = hashlib.sha256(built.read_bytes()).hexdigest()
+    noted = built.with_name(f"{built.name}.sha256")
+    noted.write_text(found)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    built.rename(path)  # two builds at once both end with whole files
+    noted.rename(path.with_name("sha256"))
+    return found
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _run(command: list[str], cwd: str | None = None) -> subprocess.CompletedProcess[bytes]:

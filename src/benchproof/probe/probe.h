@@ -8,10 +8,12 @@
 
 #define PROBE_VERSION 1
 
-/* A build for the tests plants a fault in the operation itself; 0, the real build, compiles to nothing. */
+/* A build for the tests plants a fault in the operation itself; 0, the real build, compiles to nothing.
+   With PLANTED=planted it is what planted.c says: then all other files are compiled once for all faults. */
 #ifndef PLANTED
 #define PLANTED 0
 #endif
+extern const int planted;
 enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_AUTHORITY = 5, SLOW_CLOCK = 6, EXTRA_NOP = 7, NO_DELAY = 8,
        BAD_WORKER = 20, /* scaling.c says in which way */
        SHORT_READ = 62, REPEAT_OFFSET = 63, KEEP_CACHE = 64, CACHE_LIE = 65 /* disk.c, place.c */ };
