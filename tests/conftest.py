@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -17,6 +19,10 @@ from benchproof.benchmarks.lifecycle import leaks
 from benchproof.errors import NotSupported
 from benchproof.model import Completed, Lab
 from benchproof.targets import KINDS
+
+# Hundreds of programs are started, and where nothing may be kept of a compilation, each compiles us anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("benchproof", deadline=None)  # no test asserts a time: machines are shared
 settings.load_profile("benchproof")
