@@ -18,9 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from benchproof import laboratory, report
 from benchproof.benchmarks import SUITES
+from benchproof.cli import benchproof
 from benchproof.model import WARMUP_BLOCK, Invalid
 from benchproof.plan import case_key
 from benchproof.process import Supervised
@@ -38,6 +40,11 @@ def until(condition, timeout_s=DEADLINE_S):
     while not (found := condition()) and time.monotonic() < end_s:
         time.sleep(0.01)
     return found
+
+
+def here(*arguments):
+    """A command that starts nothing, in this process."""
+    return CliRunner().invoke(benchproof, [*map(str, arguments)], standalone_mode=False)
 
 
 class Scene:
@@ -73,9 +80,9 @@ class Scene:
         """The folder of the run, once there is one."""
         return next((self.folder / "home").glob("runs/[0-9]*/manifest.json"), Path("none/none")).parent
 
-    def recorded(self):
-        """Whole lines so far, of results and warm-ups."""
-        files = (self.run / name for name in (bundle.RESULTS, bundle.WARMUPS))
+    def recorded(self, *names):
+        """Whole lines so far, of results and warm-ups or of other files."""
+        files = (self.run / name for name in names or (bundle.RESULTS, bundle.WARMUPS))
         return sum(file.read_bytes().count(b"\n") for file in files if file.exists())
 
     def scratch(self):
@@ -105,8 +112,8 @@ class Scene:
 
     def check(self):
         """What was recorded is good."""
-        verified = self.call("verify", self.run)
-        assert verified.returncode == 0, verified.stdout
+        verified = here("verify", self.run)
+        assert verified.return_value == 0, verified.output
 
     def resume(self):
         """Finish the run; nothing that was recorded is lost or done again."""
@@ -121,9 +128,9 @@ class Scene:
         assert each_case_has_one_answer_in_each_block(run)
         assert verify(self.run).problems == ()
         assert (self.processes(), self.scratch()) == ([], [])
-        again = self.call("run", "--resume", self.run)
-        assert again.returncode == 2
-        assert "is complete; there is nothing to resume" in again.stderr
+        again = here("run", "--resume", self.run)
+        assert again.exception.exit_status == 2
+        assert "is complete; there is nothing to resume" in str(again.exception)
 
 
 def each_case_has_one_answer_in_each_block(run):
@@ -149,26 +156,42 @@ def scene(tmp_path):
 
 
 QUICK = ("run", "--plan", "plan.toml", "-b", "primitive", "--quick")
-SHORT = [f"{{name = '{name}', samples = 3, warmups = 1, sample_time = '1 ms'}}" for name in SUITES["primitive"]]
-PLAN = f"""
+FEW = (  # of each way to work: alone, with a child, with a thread, against a partner, asleep, in its memory
+    "syscall.getpid",
+    "process.fork_exec",
+    "process.thread_create",
+    "ipc.pipe_pingpong",
+    "timer.wake",
+    "memory.mmap_fault",
+)
+
+
+def planned(names):
+    short = [f"{{name = '{name}', samples = 3, warmups = 1, sample_time = '1 ms'}}" for name in names]
+    return f"""
 [targets.host]
 [targets.bwrap]
 [suites.s]
-benchmarks = [{", ".join(SHORT)}]
+benchmarks = [{", ".join(short)}]
 [run]
 blocks = 1
 limits = {{clock_step = "any"}}  # these tests are not about figures
 """
 
 
-@pytest.mark.parametrize("moment", ["quick", "short"])
+PLAN = planned(SUITES["primitive"])
+
+
+@pytest.mark.parametrize(
+    "moment", ["few", pytest.param("quick", marks=pytest.mark.soak), pytest.param("short", marks=pytest.mark.soak)]
+)
 @pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
 def test_a_stopped_run_leaves_no_process_verifies_and_can_be_finished(scene, number, moment):
-    """The same questions in fewer samples are as many moments to stop at, in less time."""
+    """The same questions in fewer samples are as many moments to stop at, in less time; few of them in still less."""
     chance = random.Random(f"{number}/{moment}")
-    (scene.folder / "plan.toml").write_text(PLAN)
-    scene.start(*(QUICK if moment == "quick" else QUICK[:3]), "--blocks", "1")
-    wanted = chance.randrange(1, 50)
+    (scene.folder / "plan.toml").write_text(planned(FEW) if moment == "few" else PLAN)
+    scene.start(*(QUICK if moment == "quick" else QUICK[:3]), "--blocks", "2" if moment == "few" else "1")
+    wanted = chance.randrange(1, 20 if moment == "few" else 50)  # of 36, or of 64
     until(lambda: scene.recorded() >= wanted or scene.program.poll() is not None)
     time.sleep(chance.uniform(0, 0.05))  # into the middle of an invocation
     recorded = scene.recorded()
@@ -231,7 +254,7 @@ def test_a_program_that_an_interrupted_wait_has_reaped_already_can_still_be_left
 @pytest.mark.skipif(not shutil.which("runsc"), reason="runsc is not installed")
 def test_an_interrupted_gvisor_sandbox_leaves_no_process_no_mount_and_no_control_group(scene):
     (scene.folder / "plan.toml").write_text("[targets.gvisor]\n[run]\nlimits = {clock_step = 'any'}\n")
-    scene.start("run", "--plan", "plan.toml", "-b", "syscall.getpid", "--quick", "--blocks", "4")
+    scene.start("run", "--plan", "plan.toml", "-b", "syscall.getpid", "--quick", "--blocks", "3")
     until(lambda: scene.recorded() >= 2 or scene.program.poll() is not None)
     containers = set()
 
@@ -258,10 +281,10 @@ def test_an_interrupted_guest_leaves_no_process(scene, start):
     def booting():
         return any(b"qemu-system" in line for line in scene.processes())
 
-    until(lambda: booting() or scene.program.poll() is not None or scene.recorded())
+    until(lambda: booting() or scene.program.poll() is not None or scene.recorded(bundle.SMOKES))
     if "target 'guest': " in scene.talk:
         pytest.skip(f"no guest can be started here: {scene.talk}")
-    until(lambda: scene.recorded() or scene.program.poll() is not None)
+    until(lambda: scene.recorded(bundle.SMOKES) or scene.program.poll() is not None)
     assert until(booting), scene.talk
     scene.stop(signal.SIGINT)
     assert scene.scratch() == []
