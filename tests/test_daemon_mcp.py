@@ -57,7 +57,7 @@ def verb(*words, check=True):
 @pytest.fixture
 def sandbox(running):
     name = f"s-{secrets.token_hex(4)}"
-    running.provision(name=name)
+    assert running.provision(name=name)["mirrored"] is False
     yield name
     running.delete(name)
 
@@ -168,6 +168,16 @@ def test_a_guest_that_does_not_reach_the_daemon_is_unsupported(running):
         benchmark.run(Target(running))
 
 
+def test_a_guest_whose_files_are_inside_alone_cannot_wait_for_itself(running, monkeypatch):
+    monkeypatch.setattr(Guest, "mirrored", True, raising=False)
+    asked = {"samples": 1, "files": 5, "size": 50, "caller": "guest"}
+    for name in ("snapshot.create", "snapshot.changes", "snapshot.revert"):
+        with pytest.raises(NotSupported, match="one command at a time"):
+            BENCHMARKS.load(name)(**asked).run(Target(running))
+    stored = BENCHMARKS.load("snapshot.list")(**asked)
+    assert list(stored.verify(stored.run(Target(running)))) == []
+
+
 def test_what_a_tool_refuses_is_told_from_within_too(running, sandbox):
     service = Served(running.url, headers={})
     within = Within(Guest(running, sandbox), service, gateway="127.0.0.1", timeout_s=30)
@@ -232,7 +242,7 @@ def test_a_guest_that_shares_no_folder_has_the_same_tools(tmp_path):
     if reason := why_unusable("qemu"):
         pytest.skip(reason)
     with daemon(tmp_path, "--backend", "qemu", "--state", str(tmp_path / "state")) as started:
-        started.provision(name="guest")
+        assert started.provision(name="guest")["mirrored"] is True
         with mcp_client.session(Served(started.url, headers={})) as opened:
 
             def call(tool, **arguments):

@@ -319,6 +319,17 @@ def test_a_load_passes_mitmproxy_which_marks_every_answer(kind, https, lab):
     assert observation.evidence["proxy_software"].startswith("Mitmproxy")
 
 
+@needs_nginx
+@needs_mitmproxy
+def test_a_large_body_passes_mitmproxy_as_it_comes(lab):
+    """Kept whole, 100 MB took it more than a minute."""
+    benchmark = Download(samples=1, proxy="mitmproxy", https=True)
+    observation = unless_without_tls(lambda: benchmark.run(host(lab)))
+    assert list(benchmark.verify(observation)) == []
+    assert (int(benchmark.size), observation.evidence["proxy_marks"]) == (100_000_000, "yes")
+    assert observation.evidence["proxy_software"].endswith("bodies of 1m and more are streamed")
+
+
 def unless_without_tls(run: Callable[[], T]) -> T:
     try:
         return run()

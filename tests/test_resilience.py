@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -474,6 +475,16 @@ def test_a_workspace_that_is_not_full_after_the_most_is_not_filled_any_further(m
     found, _ = seen(tiny("chaos.fill_disk", most=Size(1 << 20)), make())
     assert isinstance(found, Unsupported), found
     assert "is not full" in found.reason
+
+
+def test_what_another_process_traces_is_not_stopped_by_itself():
+    traced = "import ctypes, sys; ctypes.CDLL(None).ptrace(0, 0, 0, 0); print('on', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", traced], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        try:
+            assert program.stdout.readline() == b"on\n"
+            assert own.untraced([program.pid, os.getpid()]) == (os.getpid(),)
+        finally:
+            program.kill()
 
 
 def test_only_our_own_processes_are_harmed(host_probe):

@@ -2,8 +2,8 @@
 
 Ours opens what is encrypted: it has a certificate authority of its own, made for this invocation and gone with it. It
 marks every answer with a word that nobody else knows, so that an answer that did not pass through it is told apart.
-Large bodies it passes on as they come: mitmproxy 8 keeps a body until it has all of it, and takes a time that grows with
-the square of its size (100 MB: 75 s and more, against 0.3 s).
+Large bodies are passed on as they come: left alone, mitmproxy 8 keeps a body until it has all of it, in a time that
+grows with the square of its size (100 MB: 75 s and more, against 0.3 s).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class PauseGuest(Chaos, frozen=True):
         name="chaos.pause_guest",
         tier=TIER,
         question=__doc__,
-        mechanism="SIGSTOP to the processes of one sandbox, a request to it while it stands, SIGCONT after the pause",
+        mechanism="SIGSTOP to the processes of one sandbox (of traced ones, to their tracer), a request to it, SIGCONT",
         without_posix="one protection domain is not scheduled for a while",
         oracle="nothing is answered while it stands; then the request is, no file is lost, and others do not notice",
         nondeterminism=NONDETERMINISM,
@@ -54,7 +54,7 @@ class PauseGuest(Chaos, frozen=True):
 
     def strike(self, crowd: Crowd, victim: Agent) -> Struck:
         """Stop it, ask it, let it go on, and have it work."""
-        processes = victim.instance.footprint().processes
+        processes = own.untraced(victim.instance.footprint().processes)
         with ThreadPoolExecutor(1) as thread:
             with _stopped(processes, crowd.journal):
                 asked = thread.submit(victim.echo, "patience")
