@@ -27,6 +27,11 @@ sys.dont_write_bytecode = False
 settings.register_profile("benchproof", deadline=None)  # no test asserts a time: machines are shared
 settings.load_profile("benchproof")
 
+# Hundreds of tests start a Python of their own. Where the surroundings forbid to keep what was compiled, as images of
+# containers like to do, each of them compiles a hundred modules anew, which takes as long as all else that it does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 @pytest.fixture(scope="session")
 def host_probe() -> probe.Probe:
