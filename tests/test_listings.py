@@ -42,9 +42,12 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-@pytest.fixture
-def index(home, url):
-    """Five runs, of days 0 to 4."""
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def index(request, tmp_path_factory):
+    """Five runs, of days 0 to 4; tests only read."""
+    home = tmp_path_factory.mktemp("five") / "home"
+    (home / "runs").mkdir(parents=True)
+    url = None if request.param == "sqlite" else new_database(request.getfixturevalue("server"), "five")
     write(home, 0, passed(1.0), labels={"branch": "main", "commit": "a1"})
     write(home, 1, [Failed(violations=("wrong sum",))], labels={"branch": "next"}, benchmark="ipc.pipe")
     write(home, 2, passed(3.0), labels={"branch": "main", "note": '"branch":"next"'}, target='b"r%_[')

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
 import tomllib
 
 import msgspec
@@ -20,6 +18,7 @@ from benchproof.errors import UsageError
 from benchproof.model import WARMUP_BLOCK
 from benchproof.plan import Settings
 from benchproof.quantities import Duration, Share, Size
+from commands import command
 
 HOST = "[targets.host]\n"
 GUEST = '[targets.guest]\nkind = "qemu"\n'
@@ -29,16 +28,10 @@ patient = settings(
 )  # the machine may be busy
 
 
-def run(folder, name):
-    """`benchproof run --plan NAME` in that folder, as a user calls it."""
-    command = [sys.executable, "-m", "benchproof", "run", "--plan", name, "--home", str(folder / "home")]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
-
-
 def refused(folder, name, *words):
     """Exit status 2, nothing written, and one line on standard error that holds all these words."""
     before = sorted(folder.rglob("*"))
-    done = run(folder, name)
+    done = command("run", "--plan", name, "--home", folder / "home", cwd=folder)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith("benchproof: ")
     assert done.stderr.removesuffix("\n").isprintable(), done.stderr
