@@ -1,4 +1,7 @@
-"""The command line as its users and their scripts see it: real processes, exit statuses, data on standard output."""
+"""The command line as its users and their scripts see it: exit statuses, data on standard output, what a process does.
+
+`cli` starts a process; `command` does not, and is for what a verb says once that it starts was seen.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from benchproof.doctor import Finding
 from benchproof.reporters import FORMATS
 from benchproof.store import bundle
 from benchproof.targets import KINDS
+from commands import command
 from test_kernels import vmlinux
 
 COMMAND = (sys.executable, "-m", "benchproof")
@@ -52,8 +56,8 @@ def home(tmp_path_factory):
 def shown(home):
     """`benchproof report` of that run."""
 
-    def show(*arguments, **more):
-        return cli("report", "last", *arguments, "--home", home, cwd=home, **more)
+    def show(*arguments, call=command, **more):
+        return call("report", "last", *arguments, "--home", home, cwd=home, **({"env": ENVIRONMENT} | more))
 
     return show
 
@@ -127,7 +131,8 @@ def test_no_command_at_all_shows_the_help(tmp_path):
     ids=" ".join,
 )
 def test_a_wrong_question_is_one_line_and_exit_status_2_and_writes_nothing(tmp_path, arguments, words):
-    done = cli(*arguments, cwd=tmp_path)
+    ask = cli if len(arguments) == 1 else command  # some of them as a process
+    done = ask(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith("benchproof: ")
     assert done.stderr.removesuffix("\n").isprintable(), done.stderr
@@ -148,7 +153,7 @@ def test_the_help_of_report_names_every_format(shown):
 def test_an_ambiguous_beginning_of_a_run_s_name_is_refused(tmp_path):
     for name in ("20260101", "20260102"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-    done = cli("report", "2026", "--home", tmp_path, cwd=tmp_path)
+    done = command("report", "2026", "--home", tmp_path, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "2 runs begin with '2026'" in done.stderr
 
@@ -163,14 +168,14 @@ def quick_run(tmp_path):
     (tmp_path / "plan.toml").write_text(f"[targets.host]\n[run]\n{ANY_NOISE}")
     arguments = ("run", "--plan", tmp_path / "plan.toml", "-b", "syscall.getpid", "--blocks", "1", "--quick")
 
-    def run(*more, call=cli, **options):
+    def run(*more, call=command, **options):
         return call(*arguments, *more, cwd=tmp_path / "work", **options)
 
     return run
 
 
 def test_run_prints_the_matrix_on_standard_output_and_talks_on_standard_error(tmp_path, quick_run):
-    done = quick_run()
+    done = quick_run(call=cli)
     assert done.returncode == 0
     assert "1/1 passed" in done.stdout
     assert "syscall.getpid" in done.stdout
@@ -219,7 +224,7 @@ def test_the_plan_s_word_counts_unless_an_option_says_otherwise(tmp_path, settin
     item = "{name = 'syscall.getpid', samples = 2, warmups = 0, timeout = '1000 h'}"  # longer than the kernel can wait
     plan = f"[targets.host]\n[suites.s]\nbenchmarks = [{item}]\n[run]\nlimits = {{clock_step = '10 s'}}\n{settings}"
     (tmp_path / "plan.toml").write_text(plan)
-    done = cli("run", "--plan", "plan.toml", *flags, "--home", "home", cwd=tmp_path)
+    done = command("run", "--plan", "plan.toml", *flags, "--home", "home", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = run_in(tmp_path / "home")
     assert (found.manifest.plan["run"]["quick"], found.manifest.plan["run"]["blocks"]) == (quick, blocks)
@@ -230,14 +235,14 @@ def test_a_limit_of_microseconds_does_not_break_the_report_of_its_own_run(tmp_pa
     limits = "limits = {clock_step = '10 us', steal = '0.001 %'}\nretries = 0"
     suite = "[suites.s]\nbenchmarks = [{name = 'syscall.getpid', samples = 1}]"
     (tmp_path / "plan.toml").write_text(f"[targets.host]\n{suite}\n[run]\nblocks = 1\n{limits}")
-    done = cli("run", "--plan", "plan.toml", "--home", "home", cwd=tmp_path)
+    done = command("run", "--plan", "plan.toml", "--home", "home", cwd=tmp_path)
     assert done.returncode in {0, 3}, done.stderr  # 3: such a limit is met or not
     assert run_in(tmp_path / "home").manifest.state == "complete"
 
 
 def test_a_target_that_is_not_there_is_no_answer_and_says_how_to_get_it(tmp_path):
     (tmp_path / "plan.toml").write_text("[targets.gvisor]\nrunsc = 'no-such-runsc'\n[run]\nblocks = 1")
-    done = cli("run", "--plan", "plan.toml", "--home", "home", cwd=tmp_path)
+    done = command("run", "--plan", "plan.toml", "--home", "home", cwd=tmp_path)
     assert done.returncode == 3
     assert "0/16 passed" in done.stdout
     assert "apt-get install runsc" in done.stdout
@@ -281,13 +286,13 @@ def test_report_markdown_has_the_table_and_the_configuration(shown):
 
 @pytest.mark.parametrize("form", FORMATS.names())
 def test_a_report_is_the_same_each_time_it_is_shown(shown, form):
-    assert shown("--format", form).stdout == shown("--format", form).stdout != ""
+    assert shown("--format", form).stdout == shown("--format", form, call=cli).stdout != ""  # hashes are others there
 
 
 def test_a_run_is_found_by_folder_by_name_by_the_beginning_of_its_name_and_as_the_last(home):
     name = run_in(home).manifest.run_id
     told = {
-        cli("report", which, "--format", "csv", "--home", home, cwd=home).stdout
+        command("report", which, "--format", "csv", "--home", home, cwd=home).stdout
         for which in (home / "runs" / name, f"runs/{name}", name, name[:-3], "last")
     }
     assert len(told) == 1
@@ -297,7 +302,7 @@ def test_a_run_is_found_by_folder_by_name_by_the_beginning_of_its_name_and_as_th
 
 
 def test_verify_says_good_and_what_it_looked_at(home):
-    text, document = (cli("verify", *flags, "--home", home, cwd=home) for flags in ([], ["--json"]))
+    text, document = (command("verify", *flags, "--home", home, cwd=home) for flags in ([], ["--json"]))
     assert (text.returncode, document.returncode) == (0, 0)
     assert "(complete): good; looked at" in text.stdout
     verdict = json.loads(document.stdout)
@@ -310,7 +315,7 @@ def test_verify_says_good_and_what_it_looked_at(home):
 
 def test_verify_of_what_is_no_run_is_a_bad_answer(tmp_path):
     (tmp_path / "runs" / "20260101").mkdir(parents=True)
-    done = cli("verify", "20260101", "--home", tmp_path, cwd=tmp_path)
+    done = command("verify", "20260101", "--home", tmp_path, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     assert "WRONG" in done.stdout
 
@@ -336,7 +341,7 @@ def test_verify_of_what_is_no_run_is_a_bad_answer(tmp_path):
     ],
 )
 def test_list_shows_every_name_with_a_sentence_about_it(tmp_path, what, expected):
-    text, document = (cli("list", what, *flags, cwd=tmp_path) for flags in ([], ["--json"]))
+    text, document = (command("list", what, *flags, cwd=tmp_path) for flags in ([], ["--json"]))
     assert (text.returncode, document.returncode) == (0, 0)
     rows = json.loads(document.stdout)
     assert [row["name"] for row in rows] == expected
@@ -354,7 +359,7 @@ def test_list_runs_shows_good_runs_and_those_that_cannot_be_read(home, tmp_path)
     for name in ("envelope.json", "results.jsonl", "warmups.jsonl"):
         (absurd / name).write_bytes((run.path / name).read_bytes())
     (absurd / "manifest.json").write_bytes(bundle.encoded(msgspec.structs.replace(run.manifest, plan={"targets": 5})))
-    done = cli("list", "runs", "--json", "--home", tmp_path, cwd=tmp_path)
+    done = command("list", "runs", "--json", "--home", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     about = {row["name"]: row["about"] for row in json.loads(done.stdout)}
     assert about[run.manifest.run_id] == "complete, 24 results, targets host, again"
@@ -364,13 +369,13 @@ def test_list_runs_shows_good_runs_and_those_that_cannot_be_read(home, tmp_path)
 
 
 def test_list_runs_where_there_are_none_is_empty_and_makes_nothing(tmp_path):
-    done = cli("list", "runs", "--json", cwd=tmp_path)
+    done = command("list", "runs", "--json", cwd=tmp_path)
     assert (done.returncode, json.loads(done.stdout), list(tmp_path.iterdir())) == (0, [], [])
 
 
 def test_doctor_json_is_one_document_of_findings_and_missing_things_have_a_remedy(tmp_path):
     (tmp_path / "plan.toml").write_text("[targets.host]\n[targets.x]\nkind = 'gvisor'\nrunsc = 'no-such-runsc'\n")
-    done = cli("doctor", "--json", "--plan", "plan.toml", cwd=tmp_path)
+    done = command("doctor", "--json", "--plan", "plan.toml", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     found = {each.what: each for each in msgspec.json.decode(done.stdout, type=list[Finding])}
     assert {each.level for each in found.values()} <= {"ok", "warning", "missing", "bad"}
@@ -450,6 +455,6 @@ def test_head_gets_its_line_of_a_long_report(home):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_that_knows_few_letters_is_no_reason_for_a_traceback(shown, encoding):
-    done = shown(env=ENVIRONMENT | {"PYTHONIOENCODING": encoding}, encoding="latin-1")
+    done = shown(call=cli, env=ENVIRONMENT | {"PYTHONIOENCODING": encoding}, encoding="latin-1")
     assert "Traceback" not in done.stderr
     assert done.returncode == 0

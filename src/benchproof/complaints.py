@@ -14,6 +14,7 @@ from benchproof import letters
 from benchproof.errors import BenchproofError, one_line
 
 _BROKEN_PIPE_STATUS = 141
+_READER_LEFT = "PacifyFlushWrapper"  # click puts it around the streams; by name: newer ones call it private
 _STDOUT, _STDERR = 1, 2
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
@@ -36,7 +37,7 @@ def complained(command: Callable[[], int | None], *, program: str = "benchproof"
         _complain("interrupted", program)
         sys.exit(130)
     except SystemExit:
-        if type(sys.stdout) is click.utils.PacifyFlushWrapper:  # so click says that the reader of our output left
+        if type(sys.stdout).__name__.lstrip("_") == _READER_LEFT:
             sys.exit(_BROKEN_PIPE_STATUS)
         raise
     except BrokenPipeError:  # it left while click did not look
