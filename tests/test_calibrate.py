@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
 import statistics
-import subprocess
-import sys
 import zlib
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +27,7 @@ from benchproof.reporters import FORMATS
 from benchproof.store import bundle, calibrations
 from benchproof.targets.fake import Fake
 from benchproof.verify import verify
+from commands import command
 from conftest import completed, transcript
 
 GETPID = question("syscall.getpid", {"samples": 20})
@@ -54,6 +54,11 @@ def study(series, *, blocks=10, design=STANDARD):
     return calibrate.study(series, LATENCY, question=GETPID, blocks=blocks, design=design)
 
 
+@functools.cache
+def study_of_equals(seed=1):
+    return study(copies(seed=seed))
+
+
 # ---- binomial intervals ----
 
 
@@ -75,7 +80,7 @@ def test_a_rate_lies_in_its_own_interval_however_many_there_are(of, data):
 
 
 def test_equal_copies_are_called_different_as_often_as_the_error_allows():
-    excluded = [study(copies(seed=seed)).excluded for seed in range(5)]
+    excluded = [study_of_equals(seed).excluded for seed in range(5)]
     total = calibrate.rate(sum(each.events for each in excluded), sum(each.of for each in excluded))
     assert total.of == 5 * STUDIED // 10
     assert total.low <= 0.05  # the interval of the comparison has 95 %
@@ -84,12 +89,12 @@ def test_equal_copies_are_called_different_as_often_as_the_error_allows():
 
 def test_the_floor_is_what_95_percent_of_windows_stay_below():
     expected = math.expm1(1.96 * NOISE / math.sqrt(10) * math.sqrt(math.pi / 3))  # efficiency of Hodges-Lehmann
-    found = [study(copies(seed=seed)).floors[10] for seed in range(4)]
+    found = [study_of_equals(seed).floors[10] for seed in range(4)]
     assert statistics.median(found) == pytest.approx(expected, rel=0.15)
 
 
 def test_a_floor_of_many_blocks_is_lower_than_one_of_few():
-    floors = study(copies()).floors
+    floors = study_of_equals().floors
     assert sorted(floors) == [6, 10, 20, 30]
     assert sorted(floors.values(), reverse=True) == list(floors.values())
 
@@ -108,7 +113,7 @@ def test_drift_is_no_floor_between_neighbours_but_between_runs_made_apart():
 
 
 def test_the_study_says_the_same_of_the_same_results():
-    assert study(copies()) == study(copies())
+    assert study(copies()) == study_of_equals()
 
 
 # ---- what can be found ----
@@ -495,9 +500,8 @@ def test_an_injection_is_a_share_a_time_or_a_count(text, kind, amount):
 
 
 def test_the_verb_measures_prints_a_table_and_keeps_what_it_found(tmp_path):
-    command = [sys.executable, "-m", "benchproof", "calibrate", "--home", str(tmp_path), "--targets", "host", "--quick"]
-    one = [*command, "-b", "syscall.getpid", "--blocks", "7", "--inject", "50 instructions"]
-    done = subprocess.run(one, capture_output=True, text=True, check=False)
+    words = ("--targets", "host", "--quick", "-b", "syscall.getpid", "--blocks", "7", "--inject", "50 instructions")
+    done = command("calibrate", "--home", tmp_path, *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "syscall.getpid.latency" in done.stdout
     assert "50 instructions" in done.stdout

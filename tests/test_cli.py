@@ -394,8 +394,8 @@ def test_a_verdict_on_kvm_is_kept_for_later_calls(tmp_path):
     (tmp_path / "kernel").write_bytes(vmlinux())
     (tmp_path / "plan.toml").write_text("[targets.guest]\nkind = 'qemu'\nkernel = 'kernel'\n")
     env = ENVIRONMENT | {"PATH": f"{emulator.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    for _ in range(2):
-        done = cli("doctor", "--plan", "plan.toml", cwd=tmp_path, env=env)
+    for ask in (cli, command):
+        done = ask("doctor", "--plan", "plan.toml", cwd=tmp_path, env=env)
         assert "bad      target 'guest': " in done.stdout, done.stderr
     assert len(list((tmp_path / "cache" / "benchproof" / "kvm").iterdir())) == 1
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from typing import Any
 
 import msgspec
@@ -16,6 +14,7 @@ from benchproof.analysis.matrix import Column, Report
 from benchproof.analysis.profiles import Profiles
 from benchproof.model import Frozen
 from benchproof.reporters import FORMATS
+from commands import command
 from exports import HOSTILE, report
 
 NAMES = ("mine/fortress", "mine/balanced", "mine/fast")
@@ -173,8 +172,7 @@ def test_a_run_of_a_matrix_compares_all_to_all_and_verifies(tmp_path):
     (tmp_path / "plan.toml").write_text(PLAN)
 
     def benchproof(*words: str, status: tuple[int, ...] = (0,)) -> str:
-        command = [sys.executable, "-m", "benchproof", *words, "--home", "home"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = command(*words, "--home", "home", cwd=tmp_path)
         assert done.returncode in status, done.stderr
         return done.stdout + done.stderr * (done.returncode == 2)
 

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from datetime import timedelta
@@ -27,6 +25,7 @@ from benchproof.web import arrival, sending
 from benchproof.web.headers import UPLOAD as PATH
 from benchproof.web.tokens import Tokens
 from benchproof.web.uploads import Limits, Uploads
+from commands import command
 from test_bundle import complete, killed
 from test_packed import HOSTILE
 from websites import ask, files, packed_run, serving
@@ -295,8 +294,7 @@ def test_a_folder_that_is_no_run_but_has_its_name_is_a_conflict(served, run):
 
 
 def upload(run, url, token_file, *words):
-    command = [sys.executable, "-m", "benchproof", "upload", run, "--to", url, "--token-file", token_file, *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return command("upload", run, "--to", url, "--token-file", token_file, *words)
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import random
 import re
 import shutil
 import statistics
-import subprocess
-import sys
 
 import msgspec
 import pytest
@@ -19,6 +17,7 @@ from benchproof.analysis.compare import Comparison, Design
 from benchproof.analysis.matrix import Cell, Row
 from benchproof.analysis.versus import ASSUMED_DRIFT, Half, between, pooled
 from benchproof.reporters import versus as reporter
+from commands import command
 from test_gate_verb import LATENCY, a_run
 
 THROUGHPUT = {"unit": "bytes/s", "better": "higher"}
@@ -299,8 +298,8 @@ def test_what_another_tool_reported_is_compared_only_where_the_user_trusts_it(tm
         result |= {"median": statistics.median(times), "stddev": statistics.stdev(times), "user": 0.0, "system": 0.0}
         result |= {"min": min(times), "max": max(times)}
         (tmp_path / f"{name}.json").write_text(json.dumps({"results": [result]}))
-        command = [sys.executable, "-m", "benchproof", "import", "--home", str(tmp_path), "--format", "hyperfine"]
-        subprocess.run([*command, str(tmp_path / f"{name}.json")], check=True, capture_output=True)
+        read = command("import", "--home", tmp_path, "--format", "hyperfine", tmp_path / f"{name}.json")
+        assert read.returncode == 0, read.stderr
     first, second = sorted(path.name for path in (tmp_path / "runs").iterdir() if path.is_dir())
     refused = json.loads(compare(tmp_path, first, second, "--json").stdout)[0]
     assert refused["verdicts"] == {"incomparable": 1}
@@ -317,18 +316,13 @@ def home(tmp_path_factory):
     plan = folder / "plan.toml"
     plan.write_text('[targets.host]\n[run]\nquick = true\nlimits = { clock_step = "any" }\n')  # whatever the noise
     for more in (["-b", "syscall.getpid"], ["-b", "syscall.getpid", "-b", "syscall.stat"]):
-        arguments = ["run", "--home", str(folder), "--plan", str(plan), *more]
-        subprocess.run([sys.executable, "-m", "benchproof", *arguments], check=True, capture_output=True)
+        done = command("run", "--home", folder, "--plan", plan, *more)
+        assert done.returncode == 0, done.stderr
     return folder
 
 
 def compare(home, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchproof", "compare", "--home", str(home), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return command("compare", "--home", home, *arguments)
 
 
 def test_two_runs_are_compared_and_what_is_only_in_one_is_told(home):
@@ -387,8 +381,7 @@ def test_no_verb_decides_or_shows_anything_of_a_run_that_was_changed(home, tmp_p
     path = min(each for each in (copy / "runs").iterdir() if each.is_dir())
     results = path / "results.jsonl"
     results.write_bytes(results.read_bytes().replace(b'"iterations":', b'"iterations":1', 1))
-    command = [sys.executable, "-m", "benchproof", verb, path.name, *(["last"] if verb == "compare" else [])]
-    done = subprocess.run([*command, "--home", str(copy)], capture_output=True, text=True, check=False)
+    done = command(verb, path.name, *(["last"] if verb == "compare" else []), "--home", copy)
     assert (done.returncode, done.stdout) == (1, "")
     assert "is damaged: results.jsonl is not the file that was sealed" in done.stderr
 

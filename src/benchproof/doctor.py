@@ -11,7 +11,7 @@ from pathlib import Path
 from benchproof import envelope, noise
 from benchproof.errors import InvocationError, NotSupported, TargetFailed
 from benchproof.guest import roots
-from benchproof.model import Frozen, Instance, Lab, Reporting, Target
+from benchproof.model import Facts, Frozen, Instance, Lab, Reporting, Target
 from benchproof.plan import FULL_BLOCKS, Plan
 from benchproof.store import calibrations
 
@@ -46,17 +46,15 @@ def examine(plan: Plan, lab: Lab, *, home: Path, probe: dict[str, str]) -> Itera
     yield Finding(level=level, what='root = "debian"', found=found, remedy=remedy)
     for name in plan.targets:
         target = plan.make_target(name, lab)
-        yield _target(name, target)
-        if name not in plan.exact:  # a count has no noise
-            yield from _calibrated(name, target, home, probe)
+        finding, facts = _target(name, target)
+        yield finding
+        if facts and name not in plan.exact:  # a count has no noise
+            yield from _calibrated(name, facts, home, probe)
 
 
-def _calibrated(name: str, target: Target, home: Path, probe: dict[str, str]) -> Iterator[Finding]:
-    """Whether A/A floors are known that hold for it; nothing of a target that cannot be started."""
-    try:
-        here = envelope.capture(target.facts(), probe)
-    except InvocationError:
-        return
+def _calibrated(name: str, facts: Facts, home: Path, probe: dict[str, str]) -> Iterator[Finding]:
+    """Whether A/A floors are known that hold for a target with these facts."""
+    here = envelope.capture(facts, probe)
     what, remedy = f"noise of '{name}'", f"benchproof calibrate --targets {name}"
     found = calibrations.find(home, {name: here}, blocks=FULL_BLOCKS)
     many = len({each.metric for each in found.floors})
@@ -68,9 +66,10 @@ def _calibrated(name: str, target: Target, home: Path, probe: dict[str, str]) ->
     yield Finding(level="ok", what=what, found=words)
 
 
-def _target(name: str, target: Target) -> Finding:
+def _target(name: str, target: Target) -> tuple[Finding, Facts | None]:
     """Ask for the facts, then run one command and compare its bytes; one that speaks by itself has said them."""
     started_s = time.monotonic()
+    facts = None
     try:
         facts = target.facts()
         with target.start() as instance:
@@ -79,14 +78,14 @@ def _target(name: str, target: Target) -> Finding:
                 _echo(instance)
         elapsed_s = time.monotonic() - started_s
     except InvocationError as error:
-        return _ailing(name, error)
+        return _ailing(name, error), facts
     machine, system = facts["machine"], facts["system"]
     named = system.get("stated_system") or f"{system.get('os')} {system.get('kernel')}"
     found = f"{named}, {machine.get('execution')}, one invocation in {elapsed_s:.2f} s"
     if reason := machine.get("accel_reason"):
         remedy = "a host where KVM boots guests; until then its figures compare with emulated ones only"
-        return Finding(level="warning", what=f"target '{name}'", found=f"{found}: {reason}", remedy=remedy)
-    return Finding(level="ok", what=f"target '{name}'", found=found)
+        return Finding(level="warning", what=f"target '{name}'", found=f"{found}: {reason}", remedy=remedy), facts
+    return Finding(level="ok", what=f"target '{name}'", found=found), facts
 
 
 def _echo(instance: Instance) -> None:
