@@ -30,7 +30,6 @@ from benchproof.process import Supervised
 FLOOD_BYTES = 4 << 20
 _COMPLAINT_BYTES = 64 << 10
 _CHUNK_BYTES = 1 << 16
-_LINE_BYTES = 4096  # no trailer is longer
 _MERGED_NS = 1_000_000  # pieces that came within it are one: a serial port brings a byte at a time
 _SILENCE_S = 1.0  # of a console, before it is looked at for a panic: a dead system is not waited for
 _END_S = 5.0  # for QEMU to be gone once its console has closed
@@ -143,6 +142,7 @@ class _Ear:
         self._arrivals = [(0, time.monotonic_ns())]
         self._group_ns = 0  # when the first piece of the last group came
         self._complaints = bytearray()
+        self._looked_at = 0  # up to where no trailer was found
 
     def listen(self) -> Recording:
         """Until the console closes, the time is over, or all was said."""
@@ -187,7 +187,9 @@ class _Ear:
             self._arrivals.append((len(self._text), now_ns))
 
     def _is_over(self) -> bool:
-        looked_at = bytes(self._text[-(_CHUNK_BYTES + _LINE_BYTES) :])
+        begins = self._text.rfind(b"\n", 0, self._looked_at)  # ahead of the line that was not whole yet
+        looked_at = bytes(self._text[max(begins, self._looked_at - _CHUNK_BYTES, 0) :])
+        self._looked_at = len(self._text)
         return self._patience.linger_s is not None and self._patience.is_over(looked_at)
 
     def _ended_by_us(self, how: How) -> Recording:

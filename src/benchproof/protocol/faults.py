@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from benchproof.model import Frozen
@@ -94,6 +95,7 @@ def _faults(lines: Iterable[Line]) -> Iterator[Fault]:
             yield Fault(kind, line.number, line.offset, line.text)
 
 
+@lru_cache(maxsize=1 << 10)  # who prints for ever repeats himself
 def kind_of(text: str) -> Kind | None:
     """What a line says went wrong; None: nothing."""
     said = _SETTING.sub(" ", plain(text))
