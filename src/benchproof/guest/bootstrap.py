@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from benchproof.errors import NotSupported
@@ -34,6 +35,7 @@ _OURS = (
     "mkdir -p work && : >init && chmod 755 init"
 )
 _INSTALL = f'chroot "$1" sh -c "apt-get install -qq -y --no-install-recommends {_DEBS}/*.deb"'
+_OF_APT = ("/etc/apt/sources.list", "/etc/apt/sources.list.d", "/var/lib/apt/lists")  # what its answers come from
 _SOURCES = "$(CODENAME)|$(ORIGIN)|$(SOURCESENTRY)"
 
 
@@ -150,6 +152,19 @@ def _proxies() -> Iterable[str]:
 
 
 def _said(*command: str) -> str:
+    """Asked once, for as long as it would answer the same: apt takes a second for each answer. Raises NotSupported."""
+    return _asked(command, os.environ.get("PATH", ""), *map(_changed_ns, _OF_APT))
+
+
+def _changed_ns(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@cache
+def _asked(command: tuple[str, ...], *_state: str | int) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError) as error:
