@@ -20,12 +20,13 @@ from benchproof.errors import LabInvalid, NotSupported, StartFailed, UsageError
 from benchproof.guest import disk, kernels, snapshot
 from benchproof.guest import machine as machines
 from benchproof.targets import KINDS
-from conftest import lab_in
+from conftest import copy_snapshot, lab_in
 
 needs_qemu = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
 Qemu = KINDS.load("qemu")
 SIZE = 8 << 20
-ONE, OTHER = b"one guest's bytes, and nobody else's." * 300, b"another guest wrote this in its place" * 300
+# A page and more: their way into a guest is slow.
+ONE, OTHER = b"one guest's bytes, and nobody else's." * 120, b"another guest wrote this in its place" * 120
 
 
 def sha256(path: Path) -> str:
@@ -217,7 +218,7 @@ def test_two_guests_never_write_to_one_layer(blank):
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_a_snapshot_whose_disk_is_damaged_is_not_trusted(blank, damage, tmp_path):
     folder = tmp_path / snapshot.key_of(blank.machine)
-    shutil.copytree(blank.image().files[-1].parent, folder)
+    copy_snapshot(blank.image().files[-1].parent, folder)
     assert snapshot._trusted(folder, folder.name)
     (folder / "disk").unlink()
     if damage == "changed":

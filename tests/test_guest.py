@@ -193,7 +193,7 @@ def boot_error(lab, kernel: Path, seconds: float = 3) -> StartFailed:
 
 @needs_qemu
 def test_a_guest_that_never_boots_is_failed_within_its_time(lab, bare):
-    assert "did not serve within 3 s" in str(boot_error(lab, bare(FOR_EVER)))
+    assert "did not serve within 1 s" in str(boot_error(lab, bare(FOR_EVER), seconds=1))
     assert [name for name, _ in lab.logs] == ["console"]
 
 
@@ -279,7 +279,7 @@ def test_kvm_that_is_demanded_and_does_not_work_is_unsupported(lab, bare, monkey
 
 @needs_qemu
 def test_a_run_goes_on_without_the_guest_that_does_not_boot(tmp_path, bare, host_probe):
-    broken = {"kind": "qemu", "kernel": str(bare(FOR_EVER)), "accel": "tcg", "start_timeout": "2 s"}
+    broken = {"kind": "qemu", "kernel": str(bare(FOR_EVER)), "accel": "tcg", "start_timeout": "1 s"}
     document = {"targets": {"host": {}, "broken": broken}, "suites": {"s": {"benchmarks": ["syscall.getpid"]}}}
     wanted = plan.parse(document, where="test", quick=True, blocks=1)
 

@@ -14,18 +14,24 @@ from benchproof import laboratory
 from benchproof.errors import NotSupported, StartFailed
 from benchproof.guest import hashed, snapshot
 from benchproof.targets import KINDS
+from conftest import copy_snapshot
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed")
 
 
 @pytest.fixture(scope="module")
 def frozen(host_probe, tmp_path_factory):
-    """One machine, its snapshot in a cache of its own, and what is needed to start clones."""
+    """One machine, its snapshot in a cache of its own, and what is needed to start clones.
+
+    It is that of everyone's cache: another boot is made only where one is looked at.
+    """
     scratch = tmp_path_factory.mktemp("scratch")
     room = laboratory.Room(scratch=scratch, probe=host_probe.path)
     kind = KINDS.load("qemu")
     machine = kind(kind.Settings(accel="tcg"), room).machine
     cache = tmp_path_factory.mktemp("cache")
+    shared = ensure(machine, room.cache, host_probe).ram.parent
+    copy_snapshot(shared, cache / "snapshots" / shared.name)
     made = ensure(machine, cache, host_probe)
     return machine, cache, made
 
@@ -80,7 +86,7 @@ def test_a_damaged_or_foreign_snapshot_is_not_trusted(frozen, tmp_path, damage):
     _, _, made = frozen
     copy = tmp_path / made.ram.parent.name
     key = copy.name
-    shutil.copytree(made.ram.parent, copy)
+    copy_snapshot(made.ram.parent, copy)
     record = snapshot._trusted(copy, key)
     assert record
     if damage in {"ram", "state"}:
@@ -98,7 +104,7 @@ def test_a_damaged_or_foreign_snapshot_is_not_trusted(frozen, tmp_path, damage):
 def test_what_is_not_trusted_is_rebuilt_and_two_that_need_it_build_it_once(frozen, host_probe, tmp_path):
     machine, _, made = frozen
     folder = tmp_path / "snapshots" / made.ram.parent.name
-    shutil.copytree(made.ram.parent, folder)
+    copy_snapshot(made.ram.parent, folder)
     flip(folder / "state", 100)
     found: list[snapshot.Snapshot] = []
     threads = [threading.Thread(target=lambda: found.append(ensure(machine, tmp_path, host_probe))) for _ in range(2)]
