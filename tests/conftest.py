@@ -22,10 +22,6 @@ from benchproof.errors import NotSupported
 from benchproof.model import Completed, Lab
 from benchproof.targets import KINDS
 
-# Hundreds of programs are started, and where nothing may be kept of a compilation, each compiles us anew.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
-
 settings.register_profile("benchproof", deadline=None)  # no test asserts a time: machines are shared
 settings.load_profile("benchproof")
 
