@@ -168,6 +168,18 @@ def test_a_guest_that_does_not_reach_the_daemon_is_unsupported(running):
         benchmark.run(Target(running))
 
 
+def test_a_call_from_within_gvisor_reaches_the_daemon_which_starts_what_it_cannot_freeze_from_nothing(tmp_path):
+    if reason := why_unusable("gvisor"):
+        pytest.skip(reason)
+    (tmp_path / "plan.toml").write_text('[targets.box]\nkind = "gvisor"\nnetwork = "host"\n')
+    with daemon(tmp_path, "--plan", str(tmp_path / "plan.toml")) as started:
+        benchmark = BENCHMARKS.load("snapshot.create")(samples=1, files=5, size=50, caller="guest")
+        assert list(benchmark.verify(benchmark.run(Target(started)))) == []
+        assert started.provision(name="cold")["from"] == "cold"
+        assert started.ask("POST", "/fork/cold", {}).status == 501
+        assert "no snapshot, each sandbox starts from nothing: runsc checkpoint" in started.log()
+
+
 def test_a_guest_whose_files_are_inside_alone_cannot_wait_for_itself(running, monkeypatch):
     monkeypatch.setattr(Guest, "mirrored", True, raising=False)
     asked = {"samples": 1, "files": 5, "size": 50, "caller": "guest"}

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,12 @@ static void dial(void)
     if (setsockopt(M.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on)) die("TCP_NODELAY");
 }
 
+/* gVisor with the network of the host says EAGAIN of a socket that is to block. */
 static size_t take(char *into, size_t room)
 {
     ssize_t n;
-    do n = read(M.fd, into, room);
-    while (n < 0 && errno == EINTR);
+    while ((n = read(M.fd, into, room)) < 0 && (errno == EINTR || errno == EAGAIN))
+        if (errno == EAGAIN) poll(&(struct pollfd){ .fd = M.fd, .events = POLLIN }, 1, -1);
     if (n < 0) die("read");
     return (size_t)n;
 }

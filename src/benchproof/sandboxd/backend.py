@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ from benchproof.errors import NotSupported, TargetFailed, UsageError
 from benchproof.model import Forkable, Image, Instance, Lab, Target
 from benchproof.targets import KINDS
 
+_LOG = logging.getLogger(__name__)
 Origin = Literal["pool", "snapshot", "cold", "image"]
 Start = Callable[[], AbstractContextManager[Instance]]
 BACKENDS = ("qemu", "gvisor", "bwrap")
@@ -30,12 +32,18 @@ class Backend:
         self._image: Image | None = None
 
     def prepare(self) -> None:
-        """All that is made once: the snapshot that sandboxes are cloned from. Raises InvocationError."""
+        """All that is made once: the snapshot that sandboxes are cloned from. Raises InvocationError.
+
+        One that cannot be frozen starts from nothing each time: gVisor with the network of the host.
+        """
         if isinstance(self._target, Forkable) and not self._is_cold:
-            self._image = self._target.image()
-            return
-        with self._cold()() as instance:
-            check(instance)
+            try:
+                self._image = self._target.image()
+            except NotSupported as error:
+                _LOG.info("no snapshot, each sandbox starts from nothing: %s", error)
+        if self._image is None:
+            with self._cold()() as instance:
+                check(instance)
 
     def start(self, demanded: Origin | None = None) -> tuple[Origin, Start]:
         """The usual start, or the one that is demanded. Raises NotSupported."""
