@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from benchproof.cli import bisect_
 from benchproof.continuous.searching import Found, NoEndError, Step, search
 from benchproof.errors import UsageError
 from benchproof.store import bundle
-from histories import ENVIRONMENT, asked, commit, git, repository, worktrees
+from histories import asked, commit, git, repository, worktrees
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bare-metal"
 NEEDED = [each for each in ("make", "cc", "qemu-system-x86_64", "git") if not shutil.which(each)]
@@ -144,22 +143,20 @@ def history(tmp_path_factory) -> tuple[Path, list[str], str]:
     return folder, commits, f"cc -c -o entry.o entry.S && {LINK.format(objects=objects)}"
 
 
-def bisect(history, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def bisect(history, home: Path, *words: str) -> tuple[int, str, str]:
     folder, _, build = history
     plan = folder.parent / f"{folder.name}.toml"
     fixed = ["--plan", str(plan), "-b", "syscall.getpid", "--build", build, "--home", str(home)]
-    command = [sys.executable, "-m", "benchproof", "bisect", *fixed, *words]
-    return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
-    )
+    return asked(folder, "bisect", *fixed, *words)
 
 
 @pytest.mark.skipif(bool(NEEDED), reason=f"needs {', '.join(NEEDED)}")
 def test_the_commit_that_made_a_system_call_three_instructions_longer_is_found(history, tmp_path):
     folder, commits, _ = history
-    done = bisect(history, tmp_path / "home", "--good", commits[0], "--bad", commits[-1], "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    ends = ("--good", commits[0], "--bad", commits[-1])
+    status, shown, complaint = bisect(history, tmp_path / "home", *ends, "--json")
+    assert status == 0, complaint
+    found = json.loads(shown)
     assert found["culprits"] == [commits[1]]
     assert found["after"]["value"] - found["before"]["value"] == 3
     assert found["share"] == 1.0
