@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
 import httpx2
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def http_client(headers: Mapping[str, str], *, timeout_s: float, most_bytes: int) -> httpx2.AsyncClient:
@@ -12,9 +17,15 @@ def http_client(headers: Mapping[str, str], *, timeout_s: float, most_bytes: int
     return httpx2.AsyncClient(
         headers=dict(headers),
         timeout=httpx2.Timeout(timeout_s),
-        transport=_Bounded(httpx2.AsyncHTTPTransport(trust_env=False), most_bytes),
+        transport=_Bounded(httpx2.AsyncHTTPTransport(verify=_trusted(), trust_env=False), most_bytes),
         trust_env=False,
     )
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom this machine trusts. Read once: to read all certificates takes as long as a session without TLS."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 class _Bounded(httpx2.AsyncBaseTransport):
