@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -53,18 +54,28 @@ ROWS = (
 ROW_OF = {name: number for number, row in enumerate(ROWS) for name in row}
 
 
+@functools.cache
+def statements() -> tuple[tuple[str, ast.Import | ast.ImportFrom], ...]:
+    """(part, statement) for every import anywhere in the package."""
+    return tuple(
+        (path.relative_to(ROOT).parts[0].removesuffix(".py"), node)
+        for path in ROOT.rglob("*.py")
+        if "import" in (text := path.read_text())
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+
+
 def imports() -> list[tuple[str, str]]:
     """(part, part that it imports) for every import anywhere in the package."""
     found = []
-    for path in ROOT.rglob("*.py"):
-        part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module] if node.module != "benchproof" else [f"benchproof.{a.name}" for a in node.names]
-            found += [(part, name.split(".")[1]) for name in names if name.startswith("benchproof.")]
+    for part, node in statements():
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif node.module:
+            names = [node.module] if node.module != "benchproof" else [f"benchproof.{a.name}" for a in node.names]
+        found += [(part, name.split(".")[1]) for name in names if name.startswith("benchproof.")]
     return [(part, other) for part, other in found if part != other]
 
 
@@ -79,8 +90,7 @@ def test_a_module_imports_only_from_rows_above_its_own():
 
 
 def test_no_relative_imports_hide_from_this_test():
-    nodes = [node for path in ROOT.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
-    assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level]
+    assert not [node for _, node in statements() if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def test_every_line_of_every_table_loads():
