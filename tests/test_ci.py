@@ -25,6 +25,7 @@ from benchproof.model import Failed, Unsupported
 from benchproof.policy import Policy
 from benchproof.reporters import FORMATS, comment
 from benchproof.store import bundle
+from commands import command
 from histories import ENVIRONMENT, asked, commit, git, repository, worktrees
 from test_gate_verb import a_run, noisy
 
@@ -473,10 +474,7 @@ def quickly(project, *words):
 def ci(project, *words, **environment):
     folder = project[0]
     (folder.parent / "plan.toml").write_text(PLAN)
-    command = [sys.executable, "-m", "benchproof", *FIXED, *words]
-    return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    return command(*FIXED, *words, cwd=folder, env=ENVIRONMENT | environment)
 
 
 def test_base_and_head_are_built_and_measured_in_one_run_and_the_summary_is_written(project, tmp_path):
@@ -530,8 +528,8 @@ def test_a_change_of_nothing_that_is_measured_measures_nothing_and_says_so(proje
 def test_an_interrupted_build_ends_with_all_that_it_started_and_leaves_no_checkout(project, tmp_path):
     (tmp_path / "plan.toml").write_text(PLAN)
     waiting = f"echo $$ > {tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/started; sleep 600"
-    command = [sys.executable, "-m", "benchproof", *FIXED, "--base", "main", "--build", waiting]
-    with subprocess.Popen(command, cwd=project[0], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as running:
+    words = [sys.executable, "-m", "benchproof", *FIXED, "--base", "main", "--build", waiting]
+    with subprocess.Popen(words, cwd=project[0], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as running:
         while not (tmp_path / "started").exists() and running.poll() is None:
             time.sleep(0.01)
         running.terminate()

@@ -24,9 +24,13 @@ _PERIOD_BYTES = 1 << 16  # both summands of the pattern repeat after as many byt
 
 def chunk(number: int, size: int) -> bytes:
     """One chunk of the corpus: its number in 8 bytes, lowest first, then byte j is (7 j + (j >> 8)) mod 256."""
-    period = bytes((j * 7 + (j >> 8)) & 0xFF for j in range(min(size, _PERIOD_BYTES)))
-    pattern = (period * (size // _PERIOD_BYTES + 1))[:size]
+    pattern = (_period() * (size // _PERIOD_BYTES + 1))[:size]
     return number.to_bytes(8, "little") + pattern[8:]
+
+
+@functools.cache
+def _period() -> bytes:
+    return bytes((j * 7 + (j >> 8)) & 0xFF for j in range(_PERIOD_BYTES))
 
 
 @functools.cache
