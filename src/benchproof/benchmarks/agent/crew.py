@@ -1,7 +1,8 @@
 """A service or a target with sandboxes in it, at work: whom to look at, and one verified operation after another.
 
-Behind a service the work is calls of tools, each kind that it has in turn; of a target without one, commands in its
-instances in turn. What is looked at are the processes of the service and of the sandboxes, never our own.
+Behind a service the work is calls of tools, each kind that it has in turn, but for what leaves a file more each time:
+that would be taken for a leak of the service. Of a target without one it is commands in its instances in turn. What is
+looked at are the processes of the service and of the sandboxes, never our own.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from benchproof.benchmarks.agent import work
-from benchproof.benchmarks.agent.work import TOOLS, Agent, Tool
+from benchproof.benchmarks.agent.work import Agent, Tool
 from benchproof.benchmarks.lifecycle.measured import forkable
 from benchproof.benchmarks.lifecycle.witness import Witness
 from benchproof.errors import NotSupported
 from benchproof.footprint import usage
 from benchproof.model import Footprint, Instance, Served, Target
 from benchproof.service import mcp_client
+
+_TOOLS: tuple[Tool, ...] = ("exec", "write_file", "read_file")
 
 
 class Crew:
@@ -93,7 +96,7 @@ def crew(target: Target, command: Sequence[str], *, timeout_s: float) -> Iterato
     if service is None:
         forkable(target)
     with ExitStack() as alive:
-        agent, able = None, TOOLS
+        agent, able = None, _TOOLS
         if service is not None and service.mcp:
             session = alive.enter_context(mcp_client.session(service, timeout_s=timeout_s))
             place = alive.enter_context(work.fresh_place(target, command))
@@ -105,7 +108,7 @@ def crew(target: Target, command: Sequence[str], *, timeout_s: float) -> Iterato
 def _able(agent: Agent) -> tuple[Tool, ...]:
     """The tools that the service does not refuse when they are first called. Raises NotSupported if it refuses all."""
     able = []
-    for tool in TOOLS:
+    for tool in _TOOLS:
         before = len(agent.refusals)
         agent.use(tool)
         able += [tool] if len(agent.refusals) == before else []
