@@ -196,7 +196,7 @@ def test_a_guest_whose_protection_is_off_and_whose_checks_are_on_says_so_in_labe
     if reason := why_unusable("qemu"):
         pytest.skip(reason)
     kind = KINDS.load("qemu")
-    settings = kind.Settings(arguments="mitigations=off slub_debug=FZ", start="cold")
+    settings = kind.Settings(arguments="mitigations=off slub_debug=FZ")
     facts = kind(settings, lab_in(tmp_path, host_probe.path)).facts()
     labels = envelope.labels(envelope.capture(facts, host_probe.facts))
     assert any(label.startswith("mitigations=off (vulnerable: spectre_v1, spectre_v2") for label in labels)

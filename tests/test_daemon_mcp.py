@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 pytest.importorskip("mcp")
 from benchproof.benchmarks import BENCHMARKS
 from benchproof.benchmarks.guest.within import Within
 from benchproof.errors import NotSupported, TargetFailed
 from benchproof.model import Completed
+from benchproof.sandboxd.__main__ import sandboxd
 from benchproof.service import mcp_client
 from conftest import why_unusable
 from daemons import daemon
@@ -46,12 +48,16 @@ def session(running):
         yield opened
 
 
-def verb(*words, check=True):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchproof.sandboxd", *words], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert not check or done.returncode == 0, done.stderr
-    return done
+def calls(running, *words):
+    """The verb, in this process: it starts nothing."""
+    state = str(running.folder / "state")
+    return CliRunner().invoke(sandboxd, ["calls", "--state", state, *words], standalone_mode=False)
+
+
+def rows(running, *words):
+    done = calls(running, *words)
+    assert done.exception is None
+    return done.stdout.splitlines()
 
 
 @pytest.fixture
@@ -151,12 +157,11 @@ def test_every_benchmark_of_snapshots_holds_on_the_daemon(name, caller, running)
 @pytest.mark.parametrize("name", ["agent.tool_call", "agent.throughput"])
 def test_each_invocation_of_an_agent_has_a_sandbox_of_its_own_and_leaves_none(name, running):
     asked = "SELECT DISTINCT sandbox FROM mcp_calls WHERE tool_name = 'list_directory'"
-    state = str(running.folder / "state")
-    before = verb("calls", "--state", state, "--sql", asked).stdout.splitlines()
+    before = rows(running, "--sql", asked)
     for _ in range(2):
         benchmark = BENCHMARKS.load(name)(tool="list_directory", samples=2, warmups=1)
         assert list(benchmark.verify(benchmark.run(Target(running)))) == []
-    found = set(verb("calls", "--state", state, "--sql", asked).stdout.splitlines()) - set(before)
+    found = set(rows(running, "--sql", asked)) - set(before)
     assert len(found) == 2
     assert "default" not in found
     assert found.isdisjoint(running.names())
@@ -210,23 +215,23 @@ def test_the_verb_mcp_speaks_the_same_tools_on_standard_streams(running, session
 
 
 def test_the_verb_mcp_says_in_one_line_that_nobody_is_there():
-    done = verb("mcp", "--url", "http://127.0.0.1:9", check=False)
+    command = [sys.executable, "-m", "benchproof.sandboxd", "mcp", "--url", "http://127.0.0.1:9"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, "") or done.returncode == 3
     assert "relay to 'http://127.0.0.1:9'" in done.stderr
 
 
 def test_calls_are_shown_as_averages_and_asked_in_sql(running, session, sandbox):
     session.call("snapshot_create", {"sandbox": sandbox, "name": "s"})
-    state = str(running.folder / "state")
-    assert re.search(r"^snapshot_create +\d+ +\d+ +\d", verb("calls", "--state", state).stdout, re.MULTILINE)
+    assert any(re.search(r"^snapshot_create +\d+ +\d+ +\d", line) for line in rows(running))
     question = (
         "SELECT tool_name, duration_ms FROM mcp_calls WHERE tool_name LIKE 'snapshot%' "
         "ORDER BY duration_ms DESC LIMIT 20"
     )
-    head, *rows = verb("calls", "--state", state, "--sql", question).stdout.splitlines()
+    head, *found = rows(running, "--sql", question)
     assert head.split() == ["tool_name", "duration_ms"]
-    assert all(row.startswith("snapshot_") for row in rows)
-    assert verb("calls", "--state", state, "--sql", "DROP TABLE mcp_calls", check=False).returncode == 2
+    assert all(row.startswith("snapshot_") for row in found)
+    assert calls(running, "--sql", "DROP TABLE mcp_calls").exception.exit_status == 2
 
 
 def test_the_log_of_the_daemon_has_the_times_of_the_stages(running, session, sandbox):

@@ -160,7 +160,7 @@ def test_who_interrupts_is_told_how_to_go_on_and_the_line_is_wiped(terminal, tmp
 
 def test_an_interrupt_in_a_real_terminal_leaves_it_as_it_was_and_the_run_goes_on(tmp_path):
     (tmp_path / "plan.toml").write_text(
-        "[targets.host]\n[suites.s]\nbenchmarks = ['syscall.getpid']\n[run]\nblocks = 60\nquick = true\n"
+        "[targets.host]\n[suites.s]\nbenchmarks = ['syscall.getpid']\n[run]\nblocks = 30\nquick = true\n"
         "limits = {clock_step = 'any'}\n"
     )
     command = [sys.executable, "-m", "benchproof", "run", "--plan", "plan.toml", "--home", "home"]
@@ -186,11 +186,11 @@ def test_an_interrupt_in_a_real_terminal_leaves_it_as_it_was_and_the_run_goes_on
     assert b"\x1b[?" not in text
     (path,) = (tmp_path / "home" / "runs").iterdir()
     lines = (path / "results.jsonl").read_bytes().splitlines()
-    assert 1 <= len(lines) < 60
+    assert 1 <= len(lines) < 30
     again = subprocess.run(
         [*command[:4], "--resume", "last", *command[-2:]], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     (told,) = [line for line in again.stderr.splitlines() if "on record" in line]
     warmups = (path / "warmups.jsonl").read_bytes().count(b"\n")
     assert told.startswith(f"benchproof: run {path.name} goes on; {warmups + len(lines)} results are on record")
-    assert f"benchproof: {60 + 1 - warmups - len(lines)} invocations to do" in again.stderr
+    assert f"benchproof: {30 + 1 - warmups - len(lines)} invocations to do" in again.stderr

@@ -96,7 +96,7 @@ class Lives:
         assert instance.run([instance.probe, "cat"], stdin=word, timeout_s=60).stdout == word
 
 
-@pytest.mark.parametrize("clones", [10, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("clones", [3, pytest.param(200, marks=pytest.mark.soak)])
 def test_guests_that_were_ended_leave_nothing_behind(clones, host_probe, tmp_path, monkeypatch):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -106,8 +106,8 @@ def test_guests_that_were_ended_leave_nothing_behind(clones, host_probe, tmp_pat
     todo = {
         lives.clone: clones,
         lives.cold: max(1, clones // 50),
-        lives.fork: clones // 10,
-        lives.counted: clones // 10,
+        lives.fork: max(1, clones // 10),
+        lives.counted: max(1, clones // 10),
     }
     for live in todo:  # what only the first does: snapshots, imports, buffers
         live()
