@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -190,3 +194,20 @@ def test_the_definition_says_what_a_reader_must_know(name):
 def test_errors_of_an_invocation_become_the_outcome_that_they_name():
     kinds = (TargetFailed("x"), NotSupported("x", missing="y"), LabInvalid("x"))
     assert [type(runner.outcome_of(error)).__name__ for error in kinds] == ["Failed", "Unsupported", "Invalid"]
+
+
+@pytest.mark.parametrize("name", ["syscall.stat", "syscall.open_close", "file.reread", "file.map_read"])
+def test_what_a_killed_probe_left_on_a_tmpfs_is_removed_and_what_another_holds_is_not(name, host_probe):
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        pytest.skip("no /dev/shm that can be written to")
+    with tempfile.TemporaryDirectory(dir=memory) as name_of_folder:
+        folder = Path(name_of_folder)
+        (folder / "benchproof-probe-1").write_bytes(b"x")
+        os.mkfifo(folder / "benchproof-probe-3")  # not waited for
+        with (folder / "benchproof-probe-2").open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            argv = [host_probe.path, "bench", name, "--dir", str(folder), "--samples", "1", "--iterations", "16"]
+            done = subprocess.run(argv, capture_output=True, check=True, timeout=60)
+            assert b'"failures":0' in done.stdout
+            assert [path.name for path in folder.iterdir()] == ["benchproof-probe-2"]

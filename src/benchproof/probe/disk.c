@@ -11,7 +11,6 @@
 #define _GNU_SOURCE
 #include "probe.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -142,21 +141,6 @@ static _Noreturn void broken(const char *what)
     die(what);
 }
 
-/* A probe that was killed left its file; whose lock nobody holds is nobody's. */
-static void remove_leftovers(const char *folder)
-{
-    char path[PATH_MAX];
-    DIR *open_folder = opendir(folder);
-    for (struct dirent *entry; open_folder && (entry = readdir(open_folder));) {
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX))) continue;
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
-        if (fd >= 0) close(fd);
-    }
-    if (open_folder) closedir(open_folder);
-}
-
 static void refuse_full(const char *folder)
 {
     char reason[512];
@@ -172,13 +156,12 @@ static void open_file(void)
     const char *folder = S.dir ? S.dir : ".";
     D.place = place_of(folder);
     refuse_full(folder);
-    remove_leftovers(folder);
+    remove_leftovers(folder, PREFIX);
     snprintf(D.path, sizeof D.path, "%.3800s/%s%d-%" PRIx64, folder, PREFIX, (int)getpid(), S.seed);
-    D.fd = open(D.path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    D.fd = own_file(D.path);
     if (D.fd < 0) unsupported(D.path);
     D.look_fd = open(D.path, O_RDONLY | O_CLOEXEC);
     if (D.look_fd < 0) broken(D.path);
-    flock(D.fd, LOCK_EX | LOCK_NB);
 }
 
 static void put_block(uint64_t block, int generation)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define TMPFS_MAGIC 0x01021994
+static const char PREFIX[] = "benchproof-probe-";
 #define FILE_BYTES 4242u          /* size of the file that stat and open_close look at */
 
 /* syscall.stat, syscall.open_close: a file of known size and content on a tmpfs */
@@ -25,13 +26,13 @@ static void make_file(void)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!places[i] || statfs(places[i], &fs) || (uint32_t)fs.f_type != TMPFS_MAGIC) continue;
         if (chdir(places[i])) continue; /* a path of one component, wherever the tmpfs is */
-        snprintf(S.path, sizeof S.path, "benchproof-probe-%d", (int)getpid());
-        int fd = open(S.path, O_CREAT | O_EXCL | O_RDWR, 0600);
+        remove_leftovers(".", PREFIX);
+        snprintf(S.path, sizeof S.path, "%s%d", PREFIX, (int)getpid());
+        int fd = own_file(S.path); /* stays open, for its lock */
         if (fd < 0) continue;
         char content[FILE_BYTES];
         memset(content, 'b', sizeof content);
         write_all(fd, content, sizeof content - (PLANTED == WRONG_ANSWER));
-        close(fd);
         return;
     }
     errno = ENOENT;

@@ -1,8 +1,9 @@
-/* On what a folder lies, and what of a file is in the page cache. A way to look at the cache is believed only when it
+/* On what a folder lies, what of a file is in the page cache, and whose file it is. A way to look at the cache is believed only when it
    was seen to say both: that a page which was just read is there, and that one which was evicted is not. */
 #define _GNU_SOURCE
 #include "probe.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -165,4 +168,32 @@ void evidence_count(const char *name, int64_t count)
 {
     if (count < 0) evidence_text(name, "unknown");
     else evidence(name, (uint64_t)count);
+}
+
+int own_file(const char *path)
+{
+    struct stat found;
+    for (int i = 0; i < TRIES; i++) {
+        int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+        if (fd < 0) return -1;
+        if (flock(fd, LOCK_EX)) return fd; /* a system without locks has nobody who looks for them */
+        if (!fstat(fd, &found) && found.st_nlink) return fd;
+        close(fd); /* it was swept away before it was locked */
+    }
+    errno = EBUSY;
+    return -1;
+}
+
+void remove_leftovers(const char *folder, const char *prefix)
+{
+    char path[PATH_MAX];
+    DIR *open_folder = opendir(folder);
+    for (struct dirent *entry; open_folder && (entry = readdir(open_folder));) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix))) continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
+        if (fd >= 0) close(fd);
+    }
+    if (open_folder) closedir(open_folder);
 }

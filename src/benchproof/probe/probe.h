@@ -96,7 +96,7 @@ void take_authority(const struct authority *declared); /* exactly that, and no w
 void report_authority(void);                           /* as evidence: what it really is */
 int confine(char **argv);
 
-/* place.c: on what a folder lies, and what of a file is in the page cache */
+/* place.c: on what a folder lies, what of a file is in the page cache, and whose file it is */
 struct place {
     char type[64], source[256];
     int read_only, in_memory, by_others, limited; /* by others: what it really lies on cannot be seen from here */
@@ -109,6 +109,8 @@ void choose_way_to_see_cache(int fd, uint64_t size); /* on a file of which nothi
 const char *way_to_see_cache(void);
 int64_t resident_pages(int fd, uint64_t size); /* -1: nobody can tell */
 void evict(int fd);                           /* what is not dirty */
+int own_file(const char *path);               /* new, and locked as long as it is open; -1: errno says why */
+void remove_leftovers(const char *folder, const char *prefix); /* of probes that were killed: nobody holds their locks */
 void evidence_count(const char *name, int64_t count); /* `unknown` for a negative one */
 
 int http(int argc, char **argv); /* http.c; -1: the words make no sense */
