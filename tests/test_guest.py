@@ -9,6 +9,8 @@ import struct
 import subprocess
 import threading
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from benchproof.quantities import Duration
 from benchproof.store import bundle
 from benchproof.targets import KINDS
 from benchproof.verify import verify
+from conftest import why_unusable
 
 # ---- the wire ----
 
@@ -102,6 +105,92 @@ def test_a_flooding_guest_is_cut_off():
 def test_a_guest_that_takes_nothing_is_a_failure_and_no_hang():
     with pytest.raises(TargetFailed, match=r"does not take|silent"), Guest(b"", close=False) as wire:
         wire.put("/x", b"x" * 10_000_000, timeout_s=0.3)
+
+
+class Attentive:
+    """Answers as `says` tells it: a frame that came -> the bytes that go back."""
+
+    def __init__(self, says: Callable[[bytes, bytes], bytes]) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        threading.Thread(target=self._serve, args=(says,), daemon=True).start()
+
+    def _serve(self, says: Callable[[bytes, bytes], bytes]) -> None:
+        with contextlib.suppress(OSError), self.theirs.makefile("rb") as coming:
+            while head := coming.read(9):
+                payload = coming.read(struct.unpack("<I", head[5:])[0])
+                coming.read(4)
+                self.theirs.sendall(says(head[4:5], payload))
+
+    def __enter__(self) -> Wire:
+        return Wire(self.ours)
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self.ours, self.theirs):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+BESIDE_0 = frame(b"x", struct.pack("<i", 0))
+
+
+def test_what_runs_beside_a_command_is_answered_before_it_and_apart_from_it():
+    def says(kind: bytes, payload: bytes) -> bytes:
+        """The long command ends when the short one has."""
+        if kind == b"d":
+            return frame(b"a", b"")
+        return b"" if kind == b"R" else frame(b"3", b"short") + BESIDE_0 + frame(b"1", b"long") + EXIT_0
+
+    with Attentive(says) as wire, ThreadPoolExecutor(1) as other:
+        long = other.submit(wire.run, ["/long"], timeout_s=30)
+        short = wire.run_beside(["/short"], stdin=b"x" * 3000, timeout_s=30)
+        assert (short.stdout, long.result().stdout) == (b"short", b"long")
+
+
+def test_an_answer_beside_a_command_that_nobody_waits_for_is_a_failure():
+    with pytest.raises(TargetFailed, match="'3' out of turn"), Guest(frame(b"3", b"x") + EXIT_0) as wire:
+        wire.run(["/x"], timeout_s=5)
+
+
+def test_silence_beside_a_command_ends_neither_the_command_nor_is_a_late_answer_taken():
+    late = threading.Event()
+
+    def says(kind: bytes, payload: bytes) -> bytes:
+        if kind == b"R":
+            late.wait(30)
+            return frame(b"3", b"late") + BESIDE_0 + EXIT_0
+        return b""
+
+    with Attentive(says) as wire, ThreadPoolExecutor(1) as other:
+        long = other.submit(wire.run, ["/long"], timeout_s=30)
+        with pytest.raises(TargetFailed, match="fell silent"):
+            wire.run_beside(["/short"], timeout_s=0.2)
+        with pytest.raises(TargetFailed, match="any more: the guest fell silent"):
+            wire.run_beside(["/short"], timeout_s=30)
+        late.set()
+        assert long.result().exit_status == 0
+
+
+def test_a_real_guest_does_a_short_command_beside_one_that_never_ends(lab):
+    if reason := why_unusable("qemu"):
+        pytest.skip(reason)
+    kind = KINDS.load("qemu")
+    target = kind(kind.Settings(accel="tcg"), lab)
+    ended = pytest.raises(TargetFailed, match="ended by itself")  # by us, and this is how it is told
+    with ended, target.start() as guest, ThreadPoolExecutor(1) as other:
+        assert guest.run_beside([guest.probe, "cat"], stdin=b"alone", timeout_s=60).stdout == b"alone"
+        endless = other.submit(guest.run, [guest.probe, "idle"], timeout_s=300)
+        try:
+            for size in (10, 3000):
+                assert guest.run_beside(guest.cat, stdin=b"x" * size, timeout_s=60).stdout == b"x" * size
+            assert guest.run_beside([guest.probe, "exit", "7"], timeout_s=60).exit_status == 7
+            with pytest.raises(TargetFailed, match="refused: flood"):
+                guest.run_beside([guest.probe, "flood", str(17 << 20)], timeout_s=60)
+            assert guest.run_beside(guest.cat, stdin=b"after", timeout_s=60).stdout == b"after"
+            assert not endless.done()
+        finally:
+            guest.abort()
+        assert isinstance(endless.exception(), TargetFailed)
 
 
 @settings(max_examples=200, deadline=None)

@@ -262,47 +262,80 @@ static int drain(int *fd, struct buffer *output)
     return append(output, chunk, (size_t)n, OUTPUT_LIMIT);
 }
 
-/* Ends when the command has ended and both outputs are read; what it left behind is killed (we are process 1). */
-static int attend(struct running *r, const struct buffer *input, struct buffer output[2], int *status)
+static void serve_beside(int wire);
+
+/* Ends when the command has ended and both outputs are read; what it left behind is killed (we are process 1). Meanwhile
+   `wire` is heard for requests that do not wait for its end; -1: this command is such a one, and kills nobody. */
+static int attend(struct running *r, const struct buffer *input, struct buffer output[2], int *status, int wire)
 {
     size_t fed = 0;
     int over = 0, flood = 0;
     signal(SIGPIPE, SIG_IGN);
     if (!input->size) close(r->in), r->in = -1;
     while (!over || r->out >= 0 || r->err >= 0) {
-        struct pollfd waits[] = { { .fd = r->in, .events = POLLOUT }, { .fd = r->out, .events = POLLIN }, { .fd = r->err, .events = POLLIN } };
+        struct pollfd waits[] = { { .fd = r->in, .events = POLLOUT }, { .fd = r->out, .events = POLLIN }, { .fd = r->err, .events = POLLIN },
+                                  { .fd = wire, .events = POLLIN } };
         int silent = r->in < 0 && r->out < 0 && r->err < 0; /* nothing can come but its end */
-        if (!silent) poll(waits, 3, over ? -1 : 50);
+        if (!silent) poll(waits, 4, over ? -1 : 50);
         if (waits[0].revents && r->in >= 0) feed(&r->in, input, &fed);
         if (waits[1].revents) flood |= drain(&r->out, &output[0]);
         if (waits[2].revents) flood |= drain(&r->err, &output[1]);
+        if (waits[3].revents) serve_beside(wire);
         if (flood) kill(r->pid, SIGKILL);
         if (!over && waitpid(r->pid, status, silent ? 0 : WNOHANG) == r->pid) {
             over = 1;
-            if (getpid() == 1) kill(-1, SIGKILL);
+            if (getpid() == 1 && wire >= 0) kill(-1, SIGKILL);
         }
     }
     if (r->in >= 0) close(r->in);
-    while (waitpid(-1, NULL, WNOHANG) > 0) {}
+    while (wire >= 0 && waitpid(-1, NULL, WNOHANG) > 0) {}
     return flood;
 }
 
-static void run_command(int wire, char *arguments, size_t size, const struct buffer *input)
+/* The types of the frames that answer: output, errors, status, and our own words. */
+static const char *const USUAL = "12XE", *const BESIDE = "34xe";
+
+static void run_command(int wire, char *arguments, size_t size, const struct buffer *input, const char *types)
 {
     char *argv[MOST_WORDS + 2];
     int status = 0, argc = split(arguments, size, argv);
-    if (argc == 0 || argc > MOST_WORDS) { send_text(wire, 'E', "run: expected 1 to 254 arguments"); return; }
+    if (argc == 0 || argc > MOST_WORDS) { send_text(wire, types[3], "run: expected 1 to 254 arguments"); return; }
     struct buffer output[2] = { { 0 } };
     struct running child = start(arguments, size);
-    if (attend(&child, input, output, &status)) send_text(wire, 'E', "flood: the command printed more than 16 MiB");
+    int flood = attend(&child, input, output, &status, types == USUAL ? wire : -1);
+    if (flood) send_text(wire, types[3], "flood: the command printed more than 16 MiB");
     else {
         unsigned char reply[4];
         put_u32(reply, (uint32_t)(WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status)));
-        send_all(wire, '1', &output[0]);
-        send_all(wire, '2', &output[1]);
-        send_frame(wire, 'X', reply, sizeof reply);
+        send_all(wire, types[0], &output[0]);
+        send_all(wire, types[1], &output[1]);
+        send_frame(wire, types[2], reply, sizeof reply);
     }
     empty(&output[0]), empty(&output[1]);
+}
+
+/* `d` stages data and `r` runs a command with it, also while another runs: a caller in the guest may wait for an answer
+   that needs it. Answered at once and whole, so nothing of the other comes in between. */
+static void beside(int wire, int type, char *payload, size_t size)
+{
+    static struct buffer staged;
+    if (type == 'd') {
+        if (append(&staged, payload, size, STAGED_LIMIT)) send_text(wire, BESIDE[3], "more than 64 MiB staged");
+        else send_text(wire, 'a', "");
+        return;
+    }
+    run_command(wire, payload, size, &staged, BESIDE);
+    empty(&staged);
+}
+
+static void serve_beside(int wire)
+{
+    static char payload[FRAME_LIMIT + 1];
+    size_t size;
+    int type = receive_frame(wire, payload, &size);
+    if (type < 0) die("the wire is cut");
+    if (type == 'd' || type == 'r') beside(wire, type, payload, size);
+    else send_text(wire, BESIDE[3], "a command runs, and this request waits for its end");
 }
 
 static void put_file(int wire, const char *path, const struct buffer *content)
@@ -446,7 +479,7 @@ static void serve_exact(int wire, char *request, size_t limit)
     uint32_t words = size < 4 ? 0 : get_u32((unsigned char *)request);
     if (size > limit || words > size - 4) { send_text(wire, 'E', "the request is damaged or too long"); return; }
     struct buffer input = { .data = request + 4 + words, .size = size - 4 - words };
-    run_command(wire, request + 4, words, &input);
+    run_command(wire, request + 4, words, &input, USUAL);
 }
 
 /* ---- process 1 of a guest ---- */
@@ -603,7 +636,12 @@ int serve_as_init(void)
             else send_text(wire, 'A', "");
             continue;
         }
-        if (type == 'R') run_command(wire, payload, size, &staged), make_next();
+        if (type == 'd' || type == 'r') {
+            beside(wire, type, payload, size);
+            if (next.words < 0) make_next();
+            continue;
+        }
+        if (type == 'R') run_command(wire, payload, size, &staged, USUAL), make_next();
         else if (type == 'N') freshen(wire, payload, size);
         else if (type == 'G') get_file(wire, payload);
         else if (type == 'P') put_file(wire, payload, &staged);

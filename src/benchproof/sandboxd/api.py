@@ -46,10 +46,7 @@ class Pool(_Body, frozen=True, kw_only=True):
 
 
 class Provisioned(Frozen, frozen=True, kw_only=True):
-    """A sandbox that serves. `probe` and `cat` are inside: what to run to test it.
-
-    `mirrored`: its files are inside alone, and a tool gets at them by a command in it, so not while another runs there.
-    """
+    """A sandbox that serves. `probe` and `cat` are inside: what to run to test it."""
 
     name: str
     image: str
@@ -57,7 +54,6 @@ class Provisioned(Frozen, frozen=True, kw_only=True):
     probe: str
     cat: list[str]
     workspace: str
-    mirrored: bool
     processes: list[int]
     stages_ns: Stages
 

@@ -31,7 +31,6 @@ def provisioned(made: Provisioned) -> api.Provisioned:
         probe=sandbox.instance.probe,
         cat=list(sandbox.instance.cat),
         workspace=sandbox.workspace,
-        mirrored=sandbox.folder is None,
         processes=list(sandbox.processes),
         stages_ns=made.stages_ns,
     )

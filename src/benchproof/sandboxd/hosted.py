@@ -56,8 +56,7 @@ class Hosted:
         """In a folder of its own for each sandbox, whatever had its name before."""
 
         def run(words: Sequence[str], stdin: bytes) -> Completed:
-            longest_s = self._sandboxes.limits.usual_command_s
-            return self._sandboxes.run(sandbox.name, [sandbox.instance.probe, *words], stdin=stdin, timeout_s=longest_s)
+            return self._sandboxes.run_beside(sandbox.name, [sandbox.instance.probe, *words], stdin=stdin)
 
         return Mirror(self._mirrors / f"{sandbox.name}-{id(sandbox):x}", run, sandbox.workspace)
 

@@ -50,6 +50,11 @@ class _Freezing(Protocol):
     def freeze(self) -> Image: ...
 
 
+@runtime_checkable
+class _Beside(Protocol):
+    def run_beside(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed: ...
+
+
 class Ended(Frozen, frozen=True):
     """What became of a sandbox that was ended."""
 
@@ -68,7 +73,8 @@ class Sandbox:
         self.image = image
         self.since_s = time.monotonic()
         self._life = life
-        self._lock = threading.Lock()
+        self._lock, self._beside = threading.Lock(), threading.Lock()
+        self._commanded = False  # a command runs
         self._waiting = 0
         self._waiting_lock = threading.Lock()
         self._ending = False
@@ -104,17 +110,27 @@ class Sandbox:
         """One command; `stages` get `wait` and `run`. Raises Refused, TargetFailed, TimedOut, Flooded."""
         with self.held(wait_s=timeout_s, limits=limits):
             stages.lap("wait")
+            self._commanded = True
             try:
                 done = self.instance.run(argv, stdin=stdin, timeout_s=timeout_s)
             except TargetFailed as error:
+                self._commanded = False
                 stages.lap("run")
                 self._refuse_if_ending()
                 raise type(error)(f"{error} ({self._proven()})") from error
+            self._commanded = False
             stages.lap("run")
             self._refuse_if_ending()
         if max(len(done.stdout), len(done.stderr)) > limits.output_bytes:
             raise Flooded(f"'{argv[0]}' printed more than {limits.output_bytes} bytes (the sandbox is usable)")
         return done
+
+    def run_beside(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float, limits: Limits) -> Completed:
+        """A short command of the service's own: if it can be, beside one that runs, which may wait for what it does."""
+        with self._beside:
+            if self._commanded and isinstance(self.instance, _Beside):
+                return self.instance.run_beside(argv, stdin=stdin, timeout_s=timeout_s)
+        return self.run(argv, stdin=stdin, timeout_s=timeout_s, limits=limits, stages=Stages())
 
     @contextlib.contextmanager
     def held(self, *, wait_s: float, limits: Limits) -> Iterator[Instance]:
@@ -161,7 +177,7 @@ class Sandbox:
         """Raises NotSupported, Refused, InvocationError."""
         if not isinstance(self.instance, _Freezing):
             raise NotSupported("sandboxes of this backend cannot be frozen", missing="--backend qemu or gvisor")
-        with self.held(wait_s=limits.busy_s, limits=limits) as instance:
+        with self.held(wait_s=limits.busy_s, limits=limits) as instance, self._beside:
             return cast("ForkableInstance", instance).freeze()
 
     def footprint(self) -> Footprint:

@@ -36,7 +36,6 @@ class Provisioned(Frozen, frozen=True, kw_only=True):
     processes: tuple[int, ...] = ()
     cat: tuple[str, ...] = ()  # the words of its own that copy
     workspace: str = ""  # the folder inside that files go into
-    mirrored: bool = False  # a tool gets at its files by a command in it
 
 
 class Forked(Frozen, frozen=True, kw_only=True):
@@ -83,7 +82,6 @@ class Calls:
             processes=_numbers("provision", found.get("processes") or ()),
             cat=cat or ((probe, "cat") if probe else self.description.cat),
             workspace=str(found.get("workspace") or self.description.workspace),
-            mirrored=found.get("mirrored") is True,
         )
 
     def run(self, name: str, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:

@@ -49,7 +49,7 @@ PLACES: dict[str, dict[str, str]] = {  # operation -> what its templates may hol
 }
 ANSWERS: dict[str, tuple[str, ...]] = {  # operation -> what can be found in its answer
     "health": ("version", "status"),
-    "provision": ("name", "image", "probe", "cat", "workspace", "mirrored", "processes", "from", "stages_ns"),
+    "provision": ("name", "image", "probe", "cat", "workspace", "processes", "from", "stages_ns"),
     "exec": ("exit_status", "stdout", "stdout_base64", "stderr", "stderr_base64", "stages_ns"),
     "delete": ("name", "gone"),
     "list": ("names", "pids"),

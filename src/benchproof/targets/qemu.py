@@ -71,6 +71,10 @@ class _GuestInstance:
             self._lost = str(error)
             raise
 
+    def run_beside(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        """A short command that must not wait for the one that runs."""
+        return self._guest.wire.run_beside(argv, stdin=stdin, timeout_s=timeout_s)
+
     @property
     def pid(self) -> int:
         """Of the root of its processes."""

@@ -44,7 +44,6 @@ class Sandbox:
         self._cat = made.cat
         self._workspace = made.workspace
         self.name = made.name
-        self.mirrored = made.mirrored
 
     @cached_property
     def probe(self) -> str:

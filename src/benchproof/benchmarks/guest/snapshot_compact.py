@@ -18,7 +18,6 @@ from benchproof.service.mcp_client import Answer
 class Compact(Snapshotted, frozen=True):
     """How long does it take to merge snapshots that have most files in common?"""
 
-    needs_files = False
     definition = Definition(
         name="snapshot.compact",
         tier=TIER,

@@ -19,7 +19,6 @@ from benchproof.service.mcp_client import Answer
 class Delete(Snapshotted, frozen=True):
     """How long does it take to remove a snapshot and all its copies?"""
 
-    needs_files = False
     definition = Definition(
         name="snapshot.delete",
         tier=TIER,

@@ -21,7 +21,6 @@ from benchproof.service.mcp_client import Answer
 class List(Snapshotted, frozen=True):
     """How long does it take to list all snapshots, each with what changed?"""
 
-    needs_files = False
     definition = Definition(
         name="snapshot.list",
         tier=TIER,

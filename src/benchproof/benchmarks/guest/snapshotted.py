@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -46,8 +46,6 @@ class Snapshotted(Measured, frozen=True):
     `caller`: who makes the call that is timed: a client on the host, or one inside of the sandbox, the whole path from
     the guest to the host's file system; `gateway`: the address at which the sandbox reaches the host.
     """
-
-    needs_files: ClassVar[bool] = True  # the timed call looks at the workspace, or writes to it
 
     samples: int = 10
     warmups: int = 1
@@ -86,8 +84,6 @@ class Snapshotted(Measured, frozen=True):
         with opened(target, timeout_s=float(self.timeout)) as (tools, instance, which):
             timed: Tools = tools
             if self.caller == "guest":
-                if self.needs_files:
-                    _refuse_mirrored(instance)
                 timed = Within(instance, served(target).service(), gateway=self.gateway, timeout_s=float(self.timeout))
             room = Room(tools, which, timed=timed, seed=secrets.randbits(64))
             room.fill(self.files, int(self.size))
@@ -256,15 +252,6 @@ def opened(target: Target, *, timeout_s: float) -> Iterator[tuple[Tools, Instanc
             )
         session = life.enter_context(mcp_client.session(service, timeout_s=timeout_s))
         yield session, instance, {service.mcp_sandbox: name}
-
-
-def _refuse_mirrored(instance: Instance) -> None:
-    """Raises NotSupported where the tool would wait for the very command that waits for the tool."""
-    if getattr(instance, "mirrored", False):
-        raise NotSupported(
-            "the service reaches the files of this sandbox by a command in it, and it runs one command at a time",
-            missing='caller = "host"; or sandboxes that share their workspace with the service: gvisor, bwrap',
-        )
 
 
 def differences(before: Contents, after: Contents) -> dict[str, list[str]]:
