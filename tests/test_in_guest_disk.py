@@ -175,6 +175,16 @@ def test_each_planted_fault_is_named(tmp_path, fault, name, words):
     assert any(words in violation for violation in found.violations), found.violations
 
 
+def test_what_cannot_be_kept_is_compared_on_the_clock_and_that_is_another_mechanism(host, tmp_path):
+    benchmark = tiny("disk.sequential_read", direct="off")
+    kept, compared = benchmark.run(host), benchmark.run(planted("NO_ROOM", tmp_path))
+    for observation, when in ((kept, "after the timed calls"), (compared, "in the clock")):
+        assert list(benchmark.verify(observation)) == []
+        assert observation.evidence["compared"] == when
+    assert compared.evidence["mechanism"] == f"{kept.evidence['mechanism']}, compared in the clock"
+    assert int(compared.evidence["sampled_ns"]) > sum(map(float, compared.measurements[2].samples))
+
+
 def test_figures_that_do_not_follow_from_the_calls_are_violations(host):
     benchmark = tiny("disk.random_write")
     good = benchmark.run(host)

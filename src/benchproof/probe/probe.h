@@ -16,7 +16,7 @@
 extern const int planted;
 enum { SKIP_WORK = 1, WRONG_ANSWER = 2, STOPPED_CLOCK = 3, FAST_CLOCK = 4, WIDE_AUTHORITY = 5, SLOW_CLOCK = 6, EXTRA_NOP = 7, NO_DELAY = 8,
        BAD_WORKER = 20, /* scaling.c says in which way */
-       SHORT_READ = 62, REPEAT_OFFSET = 63, KEEP_CACHE = 64, CACHE_LIE = 65 /* disk.c, place.c */ };
+       SHORT_READ = 62, REPEAT_OFFSET = 63, KEEP_CACHE = 64, CACHE_LIE = 65, NO_ROOM = 66 /* disk.c, place.c */ };
 
 uint32_t crc32_of(uint32_t crc, const void *data, size_t size);
 void sha256(const unsigned char *data, size_t size, unsigned char digest[32]);

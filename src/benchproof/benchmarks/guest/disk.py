@@ -32,6 +32,7 @@ _MOST_BYTES = 1 << 32
 _QUICK_BYTES = 16 << 20
 _SYNC = {"none": 0, "end": 1, "each": 2}
 _SYNC_WORDS = {"none": "no fsync", "end": "one fsync at the end in its time", "each": "fsync after each in its time"}
+_ON_THE_CLOCK = "in the clock"  # a slower figure, so another one
 _DIRECT = {"off": 0, "on": 1, "auto": 2}
 _NOT_DONE = {"accepted": "is taken and not done", "refused": "is refused"}
 Direct = Literal["auto", "on", "off"]
@@ -140,6 +141,7 @@ class Disk(Frozen, frozen=True, forbid_unknown_fields=True):
 
     def _mechanism(self, evidence: Evidence) -> str:
         words = [self.done, f"blocks of {_size(self.block)}", evidence["cache"], inside.laid_on(evidence)]
+        words += [f"compared {_ON_THE_CLOCK}"] if evidence.get("compared") == _ON_THE_CLOCK else []
         return ", ".join(words)
 
     def _figures(self, elapsed_ns: int, latencies: tuple[float, ...], evidence: Evidence) -> Iterator[Measurement]:
