@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -120,7 +120,7 @@ def test_the_tiny_size_passes_on_a_real_server(observed, name):
     assert (BENCHMARKS.load(name).definition.tier, BENCHMARKS.load(name).definition.name) == (4, name)
 
 
-@pytest.mark.parametrize("tool", work.TOOLS)
+@pytest.mark.parametrize("tool", get_args(work.Tool))
 def test_each_tool_is_called_and_its_parts_are_its_whole(agency, tool):
     found, observation = seen(tiny("agent.tool_call", tool=tool), agency)
     parts = [metrics(found)[f"tool_call.{name}"].samples for name in ("server", "serialisation", "transport")]
@@ -182,7 +182,7 @@ def test_operations_are_asked_for_at_their_rate_and_one_that_was_not_reached_has
 
 def test_the_suite_asks_for_each_tool(agency):
     asked = suites.benchmarks_of({"mine": {"benchmarks": ["agent"]}}, "test")
-    assert [each.tool for each in asked if each.definition.name == "agent.tool_call"] == list(work.TOOLS)
+    assert [each.tool for each in asked if each.definition.name == "agent.tool_call"] == list(get_args(work.Tool))
     assert {each.definition.name for each in asked} == set(NAMES)
 
 

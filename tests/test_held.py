@@ -7,15 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from benchproof import held
-from benchproof.errors import TargetFailed
-from benchproof.model import Footprint
+from benchproof.errors import NotSupported, TargetFailed
+from benchproof.model import Completed, Footprint
+from benchproof.sandboxd.limits import Limits
 from benchproof.sandboxd.sandbox import Sandbox
+from benchproof.sandboxd.stages import Stages
+from conftest import completed
 
 
 class Rooted:
@@ -66,3 +72,41 @@ def test_a_process_that_was_awaited_runs_no_more_whoever_has_its_number_now():
         another = held.Held(processes=((pid, ours.processes[0][1] + 1),), files=())
         assert (held.at_rest(ours), len(held.at_rest(another))) == ([], 1)
     assert len(held.at_rest(ours)) == 1
+
+
+class Aside:
+    """Runs commands as it is told, and short ones beside them; remembers which way each came."""
+
+    def __init__(self) -> None:
+        self.ways: list[str] = []
+        self.began, self.may_end = threading.Event(), threading.Event()
+
+    def run(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
+        self.ways.append("run")
+        if argv == ["unsupported"]:
+            raise NotSupported("not here")
+        if argv == ["long"]:
+            self.began.set()
+            assert self.may_end.wait(60)
+        return completed(b"")
+
+    def run_beside(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float) -> Completed:
+        self.ways.append("beside")
+        return completed(b"")
+
+
+def test_a_short_command_runs_beside_another_only_while_there_is_one_however_that_ended():
+    instance = Aside()
+    sandbox = Sandbox(instance, contextlib.ExitStack(), "cold")
+    usual = {"stdin": b"", "timeout_s": 60.0, "limits": Limits()}
+    with ThreadPoolExecutor(1) as other:
+        long = other.submit(sandbox.run, ["long"], **usual, stages=Stages())
+        assert instance.began.wait(60)
+        sandbox.run_beside(["short"], **usual)
+        instance.may_end.set()
+        long.result()
+    sandbox.run_beside(["short"], **usual)
+    with pytest.raises(NotSupported):
+        sandbox.run(["unsupported"], **usual, stages=Stages())
+    sandbox.run_beside(["short"], **usual)
+    assert instance.ways == ["run", "beside", "run", "run", "run"]

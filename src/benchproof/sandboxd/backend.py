@@ -40,7 +40,7 @@ class Backend:
             try:
                 self._image = self._target.image()
             except NotSupported as error:
-                _LOG.info("no snapshot, each sandbox starts from nothing: %s", error)
+                _LOG.warning("no snapshot, each sandbox starts from nothing: %s", error)
         if self._image is None:
             with self._cold()() as instance:
                 check(instance)

@@ -110,20 +110,24 @@ class Sandbox:
         """One command; `stages` get `wait` and `run`. Raises Refused, TargetFailed, TimedOut, Flooded."""
         with self.held(wait_s=timeout_s, limits=limits):
             stages.lap("wait")
-            self._commanded = True
             try:
-                done = self.instance.run(argv, stdin=stdin, timeout_s=timeout_s)
+                done = self._commanding(argv, stdin, timeout_s)
             except TargetFailed as error:
-                self._commanded = False
                 stages.lap("run")
                 self._refuse_if_ending()
                 raise type(error)(f"{error} ({self._proven()})") from error
-            self._commanded = False
             stages.lap("run")
             self._refuse_if_ending()
         if max(len(done.stdout), len(done.stderr)) > limits.output_bytes:
             raise Flooded(f"'{argv[0]}' printed more than {limits.output_bytes} bytes (the sandbox is usable)")
         return done
+
+    def _commanding(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
+        self._commanded = True
+        try:
+            return self.instance.run(argv, stdin=stdin, timeout_s=timeout_s)
+        finally:
+            self._commanded = False
 
     def run_beside(self, argv: Sequence[str], *, stdin: bytes, timeout_s: float, limits: Limits) -> Completed:
         """A short command of the service's own: if it can be, beside one that runs, which may wait for what it does."""

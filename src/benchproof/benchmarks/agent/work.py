@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 from benchproof import oracles
 from benchproof.benchmarks.lifecycle.measured import served
@@ -21,7 +21,6 @@ from benchproof.oracles import Evidence
 from benchproof.service.mcp_client import Answer, Session
 
 Tool = Literal["exec", "write_file", "read_file", "list_directory"]
-TOOLS: tuple[Tool, ...] = get_args(Tool)
 _LONGEST = 64  # characters of an answer that are kept; of a longer one its hash
 
 
