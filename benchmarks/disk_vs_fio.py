@@ -5,7 +5,7 @@ that we make, its io_uring engine those of a queue. What differed was taken away
 random writes, as we do, and may not preallocate a new one, nor have holes where it writes at random. What it reads is
 written here, of fresh random bytes as ours is: a file that fio lays out repeats itself, and such a file is read faster
 where the host below has a cache or shares blocks. The time is that within the calls, as ours is: fio's mean latency by
-its number of calls. Its runtime, up to 1.6 times that where a call takes 0.5 ms, is taken where calls alone are not
+its number of calls. Its runtime, up to 1.7 times that where a call takes 0.5 ms, is taken where calls alone are not
 the job: where an fsync ends it, and where a queue is kept.
 
 fio checks nothing of what it reads or writes here; we check every byte, between the calls.
